@@ -1,0 +1,32 @@
+# Thin: each target is one line, and nothing here knows more than the command it runs.
+# PYTHON=python3.9 make test uses that interpreter, in a virtual environment of its own.
+
+PYTHON ?= python3
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c "import sysconfig as s; print(s.get_config_var('SOABI'))"))
+NATIVE := pyproject.toml setup.py $(shell find ipcfast csrc/ipcf -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
+
+.PHONY: demo test bench lint ctest clean
+
+demo: $(VENV)/installed-demo
+	$(VENV)/bin/ipcfast demo $(DIR)
+
+test: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+bench: $(VENV)/installed-bench
+	$(VENV)/bin/python -m $(or $(BENCH),bench) $(ARGS)
+
+lint: $(VENV)/installed-dev
+	.ci/lint $(VENV)/bin
+
+ctest:
+	$(MAKE) -C csrc test
+
+clean:
+	rm -rf .venv* build dist wheelhouse csrc/build ipcfast/_native/*.so *.egg-info
+
+# Installed in place, so that a change of a .py file needs nothing; a change of what is compiled installs again.
+$(VENV)/installed-%: $(NATIVE)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.$(patsubst %,[%],$(filter-out demo,$*))'
+	@touch $@

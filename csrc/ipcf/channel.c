@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ * The life cycle that every kind of channel shares: entering, breaking, ending. See channel.h.
+ */
+#include "ipcf/channel.h"
+
+#include <string.h>
+
+const char ipcf_channel_begun[] = "begun";
+
+/* ---- making ------------------------------------------------------------------------------------------------------- */
+
+ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
+{
+    ipcf_status status = ipcf_stream_watch_peer(&channel->stream, &channel->peer_process, error);
+    channel->peer_is_here = status == IPCF_INVALID;
+    if (status == IPCF_OK)
+        return IPCF_OK;
+    channel->peer_process = IPCF_NO_HANDLE;
+    if (status == IPCF_DISCONNECTED)
+        ipcf_channel_note_ending(channel, IPCF_ENDING_DIED);
+    else if (status != IPCF_INVALID && status != IPCF_UNSUPPORTED)
+        return status;
+    return IPCF_OK;
+}
+
+static ipcf_status init_parts(ipcf_channel *channel, bool watch, ipcf_error *error)
+{
+    ipcf_lock *locks[] = {&channel->life_lock, &channel->send_lock, &channel->receive_lock};
+    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
+        if (ipcf_lock_init(locks[i]) != IPCF_OK)
+            return ipcf_fail_os(error, "lock");
+    ipcf_status status = ipcf_doorbell_create(&channel->wake, error);
+    if (status == IPCF_OK)
+        status = ipcf_stream_peer(&channel->stream, &channel->peer, error);
+    return status == IPCF_OK && watch ? ipcf_channel_watch_peer(channel, error) : status;
+}
+
+ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops, ipcf_stream *stream,
+                              bool watch, const ipcf_channel_options *options, ipcf_error *error)
+{
+    channel->ops = ops;
+    channel->stream = *stream;
+    channel->peer_process = IPCF_NO_HANDLE;
+    channel->ready_set = IPCF_NO_HANDLE;
+    channel->wake = IPCF_DOORBELL_NONE;
+    channel->message_limit = options->message_limit;
+    channel->read_ahead_limit = options->read_ahead_limit;
+    ipcf_spin_init(&channel->send_spin, options->spin_ns);
+    ipcf_spin_init(&channel->receive_spin, options->spin_ns);
+    ipcf_status status = init_parts(channel, watch, error);
+    if (status != IPCF_OK) {
+        ipcf_handle_close(&channel->peer_process);
+        ipcf_doorbell_close(&channel->wake);
+        ipcf_store_relaxed(&channel->state, (uint32_t)IPCF_STATE_CLOSED);
+        return status;
+    }
+    *stream = IPCF_STREAM_NONE;
+    return IPCF_OK;
+}
+
+/* ---- entering ----------------------------------------------------------------------------------------------------- */
+
+ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *error)
+{
+    /* acquire: pairs with the exchange in close and the compare-and-swap in shut_down and break */
+    switch ((ipcf_channel_state)ipcf_load_acquire(&channel->state)) {
+    case IPCF_STATE_OPEN:
+        return IPCF_OK;
+    case IPCF_STATE_SHUT_DOWN:
+        return ipcf_fail(error, IPCF_SHUT_DOWN, "channel", 0, 0);
+    case IPCF_STATE_BROKEN:
+        if (error != NULL)
+            *error = channel->broken;
+        return IPCF_BAD_FRAME;
+    case IPCF_STATE_FORKED:
+        return ipcf_fail(error, IPCF_FORKED, "channel", 0, 0);
+    case IPCF_STATE_CLOSED:
+        break;
+    }
+    return ipcf_fail(error, IPCF_CLOSED, "channel", 0, 0);
+}
+
+ipcf_status ipcf_channel_enter(ipcf_channel *channel, ipcf_lock *lock, uint64_t deadline_ns,
+                               ipcf_error *error)
+{
+    if (IPCF_UNLIKELY(!ipcf_lock_try(lock))) {
+        ipcf_status status = ipcf_channel_state_status(channel, error);
+        if (status != IPCF_OK)
+            return status;
+        status = deadline_ns == IPCF_NO_WAIT ? IPCF_TIMEOUT
+                                             : ipcf_lock_acquire(lock, deadline_ns);
+        if (status != IPCF_OK)
+            return ipcf_fail(error, status, "another thread's turn", 0, 0);
+    }
+    ipcf_status status = ipcf_channel_state_status(channel, error);
+    if (IPCF_UNLIKELY(status != IPCF_OK))
+        ipcf_lock_release(lock);
+    return status;
+}
+
+void ipcf_channel_take(ipcf_lock *lock)
+{
+    while (!ipcf_lock_try(lock) && ipcf_lock_acquire(lock, IPCF_NEVER) != IPCF_OK)
+        continue;
+}
+
+ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size_t size,
+                                   ipcf_status status, ipcf_error *error)
+{
+    ipcf_error why;
+    if (ipcf_buffer_append(&channel->unsent, rest, size, &why) != IPCF_OK)
+        return ipcf_channel_break(channel, IPCF_NO_MEMORY, &why, error);
+    return ipcf_fail(error, status, ipcf_channel_begun, 0, size);
+}
+
+/* ---- ending -------------------------------------------------------------------------------------------------------- */
+
+/* Make every operation under way, in whichever thread, come back and look at the state. */
+static void wake_all(ipcf_channel *channel)
+{
+    /* Under the lock, because another thread may be closing the bell. */
+    ipcf_channel_take(&channel->life_lock);
+    ipcf_doorbell_ring(&channel->wake);
+    ipcf_lock_release(&channel->life_lock);
+    ipcf_lock_wake_all(&channel->send_lock);
+    ipcf_lock_wake_all(&channel->receive_lock);
+}
+
+void ipcf_channel_note_ending(ipcf_channel *channel, ipcf_ending ending)
+{
+    uint32_t none = IPCF_ENDING_NONE;
+    /* acq_rel: pairs with the acquire in ipcf_channel_has_ended */
+    (void)ipcf_compare_exchange_acq_rel(&channel->ending, &none, (uint32_t)ending);
+}
+
+ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status, const ipcf_error *why,
+                               ipcf_error *error)
+{
+    if (error != NULL)
+        *error = *why;
+    ipcf_channel_take(&channel->life_lock);
+    if (ipcf_load_relaxed(&channel->state) == IPCF_STATE_OPEN) {
+        uint32_t open = IPCF_STATE_OPEN;
+        channel->broken = *why;
+        /* acq_rel: pairs with the acquire in ipcf_channel_state_status */
+        (void)ipcf_compare_exchange_acq_rel(&channel->state, &open, (uint32_t)IPCF_STATE_BROKEN);
+        ipcf_stream_shut_down(&channel->stream);
+    }
+    ipcf_lock_release(&channel->life_lock);
+    wake_all(channel);
+    return status;
+}
+
+void ipcf_channel_shut_down(ipcf_channel *channel)
+{
+    uint32_t open = IPCF_STATE_OPEN;
+    /* acq_rel: pairs with the acquire in ipcf_channel_state_status */
+    if (!ipcf_compare_exchange_acq_rel(&channel->state, &open, (uint32_t)IPCF_STATE_SHUT_DOWN))
+        return;
+    wake_all(channel);
+    channel->ops->say_goodbye(channel);
+}
+
+static void free_common(ipcf_channel *channel)
+{
+    ipcf_handle_close(&channel->ready_set);
+    ipcf_stream_close(&channel->stream);
+    ipcf_handle_close(&channel->peer_process);
+    ipcf_doorbell_close(&channel->wake);
+    ipcf_buffer_free(&channel->unsent);
+}
+
+void ipcf_channel_close(ipcf_channel *channel)
+{
+    uint32_t before = ipcf_exchange_acq_rel(&channel->state, (uint32_t)IPCF_STATE_CLOSED);
+    if (before == IPCF_STATE_CLOSED || before == IPCF_STATE_FORKED) {
+        ipcf_store_release(&channel->state, before);
+        return;
+    }
+    wake_all(channel);
+    if (before == IPCF_STATE_OPEN)
+        channel->ops->say_goodbye(channel);
+    ipcf_channel_take(&channel->send_lock);
+    ipcf_channel_take(&channel->receive_lock);
+    ipcf_channel_take(&channel->life_lock);
+    channel->ops->free_parts(channel, true);
+    free_common(channel);
+    ipcf_lock_release(&channel->life_lock);
+    ipcf_lock_release(&channel->receive_lock);
+    ipcf_lock_release(&channel->send_lock);
+}
+
+void ipcf_channel_destroy(ipcf_channel *channel)
+{
+    /* After a fork the locks may be held by threads that are not here. */
+    if (ipcf_load_relaxed(&channel->state) == IPCF_STATE_FORKED)
+        return;
+    ipcf_channel_close(channel);
+    ipcf_lock_destroy(&channel->send_lock);
+    ipcf_lock_destroy(&channel->receive_lock);
+    ipcf_lock_destroy(&channel->life_lock);
+}
+
+void ipcf_channel_abandon(ipcf_channel *channel)
+{
+    if (ipcf_load_relaxed(&channel->state) == IPCF_STATE_CLOSED)
+        return;
+    ipcf_store_release(&channel->state, (uint32_t)IPCF_STATE_FORKED);
+    /* A lock that is held belongs to a thread that is not here, and what it guards may be half changed: buffers are given up
+     * then. Who finds the lock held looks at the state before waiting. */
+    if (!ipcf_lock_try(&channel->send_lock))
+        channel->unsent = (ipcf_buffer){0};
+    bool is_intact = ipcf_lock_try(&channel->receive_lock);
+    channel->ops->free_parts(channel, is_intact);
+    free_common(channel);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT
+ * A ring channel's life: making, entering, sleeping, noticing the peer's end, and ending. See ring_channel.h.
+ */
+#include "ipcf/ring_channel.h"
+
+#include <string.h>
+
+#include "ipcf/ready_set.h"
+#include "ipcf/ring_channel_internal.h"
+#include "ipcf/wait.h"
+
+static const ipcf_channel_ops ipcf_ring_channel_ops;
+
+/* ---- making ------------------------------------------------------------------------------------------------------- */
+
+static ipcf_status attach_rings(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    ipcf_ring_segment *segment = &channel->segment;
+    size_t inbound = segment->is_creator ? 0 : 1, outbound = 1 - inbound;
+    uint8_t *memory[2] = {segment->shm.address, segment->shm.address};
+    memory[1] += ipcf_ring_size(segment->capacity[0]);
+    channel->in_data = &segment->bells[2 * inbound];
+    channel->in_space = &segment->bells[2 * inbound + 1];
+    channel->out_data = &segment->bells[2 * outbound];
+    channel->out_space = &segment->bells[2 * outbound + 1];
+    ipcf_status status = ipcf_ring_attach_consumer(&channel->in, memory[inbound],
+                                                   segment->capacity[inbound], error);
+    if (status != IPCF_OK)
+        return status;
+    return ipcf_ring_attach_producer(&channel->out, memory[outbound], segment->capacity[outbound],
+                                     error);
+}
+
+ipcf_status ipcf_ring_channel_init(ipcf_ring_channel *channel, ipcf_stream *control,
+                                   ipcf_ring_segment *segment, const ipcf_channel_options *options,
+                                   ipcf_error *error)
+{
+    memset(channel, 0, sizeof *channel);
+    channel->segment = *segment;
+    ipcf_status status = attach_rings(channel, error);
+    if (status == IPCF_OK)
+        status = ipcf_channel_init(&channel->base, &ipcf_ring_channel_ops, control, true, options, error);
+    if (status != IPCF_OK) {
+        ipcf_store_relaxed(&channel->base.state, (uint32_t)IPCF_STATE_CLOSED);
+        return status;
+    }
+    ipcf_shm_forget_handle(&channel->segment.shm);
+    *segment = (ipcf_ring_segment){.shm = {.handle = IPCF_NO_HANDLE}};
+    for (size_t i = 0; i < IPCF_RING_SEGMENT_BELLS; i++)
+        segment->bells[i] = IPCF_DOORBELL_NONE;
+    return IPCF_OK;
+}
+
+/* ---- what can be received ---------------------------------------------------------------------------------------- */
+
+bool ipcf_ring_channel_has_record(ipcf_ring_channel *channel)
+{
+    return ipcf_buffer_size(&channel->ahead) != 0 || ipcf_ring_has_record(&channel->in);
+}
+
+/* Make the data bell say whether something can be received (docs/spec/ring.md, event loops). */
+static void settle_ready_handle(ipcf_ring_channel *channel)
+{
+    if (!ipcf_ring_channel_has_record(channel) && !channel->in_body) {
+        ipcf_doorbell_clear(channel->in_data);
+        if (ipcf_ring_consumer_park(&channel->in) == IPCF_AGAIN)
+            return;
+    }
+    ipcf_doorbell_ring(channel->in_data);
+}
+
+void ipcf_ring_channel_leave_receiving(ipcf_ring_channel *channel)
+{
+    if (IPCF_UNLIKELY(channel->base.ready_set != IPCF_NO_HANDLE))
+        settle_ready_handle(channel);
+    ipcf_lock_release(&channel->base.receive_lock);
+}
+
+static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, IPCF_NEVER, error);
+    if (status != IPCF_OK)
+        return status;
+    if (channel->base.ready_set == IPCF_NO_HANDLE) {
+        ipcf_handle members[] = {ipcf_doorbell_arm(channel->in_data),
+                                 ipcf_stream_arm_read(&channel->base.stream), channel->base.peer_process,
+                                 ipcf_doorbell_arm(&channel->base.wake)};
+        status = ipcf_ready_set_create(members, 4, &channel->base.ready_set, error);
+    }
+    *handle = channel->base.ready_set;
+    ipcf_ring_channel_leave_receiving(channel);
+    return status;
+}
+
+/* ---- the peer's end ------------------------------------------------------------------------------------------------ */
+
+static void note_end(ipcf_ring_channel *channel)
+{
+    bool said_goodbye = ipcf_ring_producer_has_left(&channel->in);
+    ipcf_channel_note_ending(&channel->base, said_goodbye ? IPCF_ENDING_GOODBYE : IPCF_ENDING_DIED);
+}
+
+/* The control stream is ready: a hang-up is news, silence is not, bytes are a broken peer. */
+static ipcf_status read_control(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    if (!ipcf_lock_try(&channel->base.life_lock))
+        return IPCF_OK; /* another thread reads the same news */
+    uint8_t byte;
+    size_t got = 0;
+    ipcf_status status = ipcf_stream_try_read(&channel->base.stream, &byte, 1, &got, error);
+    ipcf_lock_release(&channel->base.life_lock);
+    if (status == IPCF_AGAIN)
+        return IPCF_OK;
+    if (status == IPCF_OK) {
+        ipcf_error why;
+        status = ipcf_fail(&why, IPCF_CORRUPT, "bytes on the control connection", 0, byte);
+        return ipcf_channel_break(&channel->base, status, &why, error);
+    }
+    note_end(channel);
+    return IPCF_OK;
+}
+
+ipcf_status ipcf_ring_channel_ask_peer(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    if (ipcf_channel_has_ended(&channel->base))
+        return IPCF_OK;
+    ipcf_wait_item items[] = {
+        {.handle = ipcf_stream_arm_read(&channel->base.stream)},
+        {.handle = channel->base.peer_process},
+    };
+    ipcf_status status = ipcf_wait(items, 2, IPCF_NO_WAIT, error);
+    if (status != IPCF_OK)
+        return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_OK : status;
+    if (items[1].is_ready)
+        note_end(channel);
+    return items[0].is_ready ? read_control(channel, error) : IPCF_OK;
+}
+
+/* ---- sleeping ------------------------------------------------------------------------------------------------------ */
+
+ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel, const ipcf_doorbell *bell,
+                                    const ipcf_doorbell *extra, uint64_t deadline_ns,
+                                    uint64_t cap_ns, ipcf_error *error)
+{
+    ipcf_wait_item items[] = {
+        {.handle = ipcf_doorbell_arm(bell)},
+        {.handle = extra != NULL ? ipcf_doorbell_arm(extra) : IPCF_NO_HANDLE},
+        {.handle = ipcf_stream_arm_read(&channel->base.stream)},
+        {.handle = channel->base.peer_process},
+        {.handle = ipcf_doorbell_arm(&channel->base.wake)},
+    };
+    uint64_t now = ipcf_clock_ns();
+    bool is_capped = deadline_ns > now && deadline_ns - now > cap_ns;
+    ipcf_status status = ipcf_wait(items, 5, is_capped ? now + cap_ns : deadline_ns, error);
+    ipcf_status state = ipcf_channel_state_status(&channel->base, error);
+    if (state != IPCF_OK)
+        return state;
+    if (status == IPCF_TIMEOUT)
+        return is_capped ? IPCF_AGAIN : IPCF_TIMEOUT;
+    if (status != IPCF_OK)
+        return status;
+    if (items[0].is_ready)
+        ipcf_doorbell_clear(bell);
+    if (items[3].is_ready)
+        note_end(channel);
+    return items[2].is_ready ? read_control(channel, error) : IPCF_OK;
+}
+
+/* ---- ending -------------------------------------------------------------------------------------------------------- */
+
+/* Tell the peer, through both rings and the control stream. Nothing is left to tell when close was faster. */
+static void say_goodbye(ipcf_channel *base)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_channel_take(&base->send_lock);
+    if (channel->out.shared != NULL && ipcf_ring_producer_leave(&channel->out))
+        ipcf_doorbell_ring(channel->out_data);
+    ipcf_lock_release(&base->send_lock);
+    ipcf_channel_take(&base->receive_lock);
+    if (channel->in.shared != NULL) {
+        if (ipcf_ring_consumer_leave(&channel->in))
+            ipcf_doorbell_ring(channel->in_space);
+        ipcf_stream_shut_down(&base->stream);
+    }
+    ipcf_lock_release(&base->receive_lock);
+}
+
+static void free_parts(ipcf_channel *base, bool is_intact)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_ring_segment_close(&channel->segment);
+    channel->in.shared = NULL;
+    channel->out.shared = NULL;
+    if (is_intact)
+        ipcf_buffer_free(&channel->ahead);
+}
+
+static const ipcf_channel_ops ipcf_ring_channel_ops = {
+    .try_send = ipcf_ring_channel_try_send,
+    .send_many = ipcf_ring_channel_send_many,
+    .flush = ipcf_ring_channel_flush,
+    .try_begin = ipcf_ring_channel_try_begin,
+    .begin = ipcf_ring_channel_begin,
+    .read_body = ipcf_ring_channel_read_body,
+    .finish = ipcf_ring_channel_finish,
+    .leave = ipcf_ring_channel_leave,
+    .next = ipcf_ring_channel_next,
+    .poll = ipcf_ring_channel_poll,
+    .ready_handle = ready_handle,
+    .say_goodbye = say_goodbye,
+    .free_parts = free_parts,
+};

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ * Receiving through a ring channel: messages in place, long ones piece by piece, and reading ahead. See ring_channel.h.
+ */
+#include <string.h>
+
+#include "ipcf/ring_channel.h"
+#include "ipcf/ring_channel_internal.h"
+
+/* How long a first attempt may look when the peer surely runs on another CPU. */
+#define LOOK_NS UINT64_C(1000)
+#define TOTAL_SIZE ((uint32_t)sizeof(uint64_t))
+/* The buffer of records read ahead is given back when it is empty and larger than this. */
+#define AHEAD_KEPT ((size_t)64 << 10)
+
+static uint64_t stride_of(uint32_t size)
+{
+    return (IPCF_RING_RECORD_HEADER + (uint64_t)size + 7u) & ~UINT64_C(7);
+}
+
+/* ---- records at the head, wherever they lie ------------------------------------------------------------------------- */
+
+static ipcf_status peek(ipcf_ring_channel *channel, ipcf_record *record, ipcf_error *error)
+{
+    channel->from_ahead = ipcf_buffer_size(&channel->ahead) != 0;
+    if (IPCF_UNLIKELY(channel->from_ahead)) {
+        const uint8_t *at = channel->ahead.data + channel->ahead.start;
+        memcpy(&record->size, at, sizeof record->size);
+        record->kind = at[4];
+        record->flags = at[5];
+        record->data = at + IPCF_RING_RECORD_HEADER;
+        return IPCF_OK;
+    }
+    ipcf_error why;
+    ipcf_status status = ipcf_ring_peek(&channel->in, record, &why);
+    if (IPCF_LIKELY(status == IPCF_OK || status == IPCF_AGAIN))
+        return status;
+    return ipcf_channel_break(&channel->base, status, &why, error);
+}
+
+static void release(ipcf_ring_channel *channel)
+{
+    channel->record_used = 0;
+    if (IPCF_UNLIKELY(channel->from_ahead)) {
+        uint32_t size;
+        memcpy(&size, channel->ahead.data + channel->ahead.start, sizeof size);
+        ipcf_buffer_consume(&channel->ahead, (size_t)stride_of(size));
+        ipcf_buffer_shrink(&channel->ahead, AHEAD_KEPT);
+    } else if (ipcf_ring_release(&channel->in)) {
+        ipcf_doorbell_ring(channel->in_space);
+    }
+}
+
+static ipcf_status break_off(ipcf_ring_channel *channel, const char *what, uint64_t expected,
+                             uint64_t found, ipcf_error *error)
+{
+    ipcf_error why;
+    ipcf_status status = ipcf_fail(&why, IPCF_CORRUPT, what, expected, found);
+    return ipcf_channel_break(&channel->base, status, &why, error);
+}
+
+/* ---- reading ahead --------------------------------------------------------------------------------------------------- */
+
+/* Copy a record behind those already taken out. False: no room (limit or memory). */
+static bool stash(ipcf_ring_channel *channel, const ipcf_record *record)
+{
+    uint64_t stride = stride_of(record->size);
+    ipcf_buffer *ahead = &channel->ahead;
+    if (ipcf_buffer_size(ahead) + stride > channel->base.read_ahead_limit ||
+        ipcf_buffer_reserve(ahead, (size_t)stride, NULL) != IPCF_OK)
+        return false;
+    uint8_t *at = ahead->data + ahead->end;
+    memcpy(at, &record->size, sizeof record->size);
+    at[4] = record->kind;
+    at[5] = record->flags;
+    memset(at + 6, 0, 2);
+    memcpy(at + IPCF_RING_RECORD_HEADER, record->data, record->size);
+    ahead->end += (size_t)stride;
+    return true;
+}
+
+bool ipcf_ring_channel_read_ahead(ipcf_ring_channel *channel)
+{
+    if (!ipcf_lock_try(&channel->base.receive_lock))
+        return false;
+    bool has_room = channel->in.shared != NULL;
+    ipcf_record record;
+    ipcf_doorbell_clear(channel->in_data);
+    while (has_room && ipcf_ring_peek(&channel->in, &record, NULL) == IPCF_OK) {
+        has_room = stash(channel, &record);
+        if (has_room && ipcf_ring_release(&channel->in))
+            ipcf_doorbell_ring(channel->in_space);
+    }
+    /* A corrupt ring is found again, and reported, by the next receive. */
+    bool is_armed = has_room && ipcf_ring_consumer_park(&channel->in) == IPCF_AGAIN;
+    ipcf_ring_channel_leave_receiving(channel);
+    return is_armed;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------------------------------- */
+
+static bool peer_is_elsewhere(ipcf_ring_channel *channel)
+{
+    uint32_t cpu = ipcf_current_cpu();
+    ipcf_ring_consumer_publish_cpu(&channel->in, cpu);
+    return ipcf_channel_cpus_differ(&channel->base, cpu, ipcf_ring_producer_cpu(&channel->in));
+}
+
+/* Nothing is at hand. DISCONNECTED when nothing will come; a last look at the ring comes after the news of the end. */
+static ipcf_status end_status(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    bool is_over = ipcf_ring_producer_has_left(&channel->in) || ipcf_channel_has_ended(&channel->base);
+    if (!is_over || ipcf_ring_channel_has_record(channel))
+        return IPCF_OK;
+    if (ipcf_ring_producer_has_left(&channel->in))
+        ipcf_channel_note_ending(&channel->base, IPCF_ENDING_GOODBYE);
+    return ipcf_fail(error, IPCF_DISCONNECTED, "receive", 0, 0);
+}
+
+static bool spin_for_data(ipcf_ring_channel *channel, uint64_t deadline_ns)
+{
+    ipcf_spin_begin(&channel->base.receive_spin, deadline_ns);
+    do {
+        if (ipcf_ring_has_record(&channel->in) || ipcf_ring_producer_has_left(&channel->in))
+            return true;
+        if (ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK)
+            return false;
+    } while (ipcf_spin_turn(&channel->base.receive_spin, peer_is_elsewhere(channel)));
+    return ipcf_ring_has_record(&channel->in);
+}
+
+static ipcf_status sleep_for_data(ipcf_ring_channel *channel, uint64_t deadline_ns, uint64_t cap_ns,
+                                  ipcf_error *error)
+{
+    ipcf_status status = ipcf_ring_consumer_park(&channel->in);
+    if (status == IPCF_AGAIN)
+        status = ipcf_ring_channel_sleep(channel, channel->in_data, NULL, deadline_ns, cap_ns, error);
+    ipcf_ring_consumer_unpark(&channel->in);
+    return status == IPCF_AGAIN ? IPCF_INTERRUPTED : status;
+}
+
+/* Wait until a record is there. OK: peek again. */
+static ipcf_status wait_for_record(ipcf_ring_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_spin *spin = &channel->base.receive_spin;
+    bool goes_on = spin->started_ns != 0;
+    if (deadline_ns == IPCF_NO_WAIT) {
+        ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
+        if (status == IPCF_OK)
+            status = end_status(channel, error);
+        return status != IPCF_OK ? status
+               : ipcf_ring_channel_has_record(channel) ? IPCF_OK : IPCF_TIMEOUT;
+    }
+    if (!goes_on && spin_for_data(channel, deadline_ns)) {
+        ipcf_spin_end(spin, false);
+        return end_status(channel, error);
+    }
+    uint64_t cap = goes_on ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS;
+    ipcf_status status;
+    do {
+        status = ipcf_channel_state_status(&channel->base, error);
+        if (status == IPCF_OK)
+            status = end_status(channel, error);
+        if (status == IPCF_OK)
+            status = sleep_for_data(channel, deadline_ns, cap, error);
+    } while (status == IPCF_OK && !ipcf_ring_channel_has_record(channel));
+    if (status != IPCF_INTERRUPTED)
+        ipcf_spin_end(spin, status == IPCF_OK);
+    return status;
+}
+
+/* ---- messages -------------------------------------------------------------------------------------------------------- */
+
+/* The head of a message in several records. */
+static ipcf_status begin_long(ipcf_ring_channel *channel, const ipcf_record *record, ipcf_error *error)
+{
+    if (record->size <= TOTAL_SIZE)
+        return break_off(channel, "first record of a long message", TOTAL_SIZE + 1, record->size, error);
+    uint64_t total;
+    memcpy(&total, record->data, sizeof total);
+    if (total <= record->size - TOTAL_SIZE)
+        return break_off(channel, "size of a long message", record->size, total, error);
+    if (total > channel->base.message_limit) {
+        channel->skipping = true;
+        release(channel);
+        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit, total);
+    }
+    channel->in_body = true;
+    channel->body_size = channel->body_left = total;
+    channel->body_kind = record->kind;
+    channel->record_used = TOTAL_SIZE;
+    return IPCF_OK;
+}
+
+static bool is_message_kind(uint8_t kind)
+{
+    return kind == IPCF_KIND_MESSAGE || kind == IPCF_KIND_BYTES;
+}
+
+/* Make the record at the head into a message, or pass over it (AGAIN). */
+static ipcf_status begin_record(ipcf_ring_channel *channel, ipcf_record *record, ipcf_error *error)
+{
+    bool is_continued = (record->flags & IPCF_RING_CONTINUED) != 0;
+    bool has_more = (record->flags & IPCF_RING_MORE) != 0;
+    if (is_continued != channel->skipping)
+        return break_off(channel, "record flags", channel->skipping, record->flags, error);
+    if (channel->skipping) {
+        channel->skipping = has_more;
+        release(channel);
+        return IPCF_AGAIN;
+    }
+    if (!is_message_kind(record->kind))
+        return break_off(channel, "record kind", IPCF_KIND_MESSAGE, record->kind, error);
+    if (has_more)
+        return begin_long(channel, record, error);
+    if (record->size > channel->base.message_limit) {
+        release(channel);
+        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit, record->size);
+    }
+    return IPCF_OK;
+}
+
+/* What is at the head, without waiting. AGAIN: nothing. The receive lock is held. */
+static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *message, ipcf_error *error)
+{
+    ipcf_record record = {0};
+    ipcf_status status = channel->in_body ? IPCF_OK : IPCF_AGAIN;
+    while (status == IPCF_AGAIN) {
+        status = peek(channel, &record, error);
+        if (status != IPCF_OK)
+            return status;
+        status = begin_record(channel, &record, error);
+    }
+    if (status != IPCF_OK)
+        return status;
+    if (IPCF_UNLIKELY(channel->in_body))
+        *message = (ipcf_message){.size = channel->body_size,
+                                  .received = channel->body_size - channel->body_left,
+                                  .kind = channel->body_kind};
+    else
+        *message = (ipcf_message){.size = record.size, .data = record.data, .kind = record.kind};
+    return IPCF_OK;
+}
+
+ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, bool look, ipcf_message *message,
+                                        ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, IPCF_NO_WAIT, error);
+    if (IPCF_UNLIKELY(status != IPCF_OK))
+        return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_AGAIN : status;
+    status = look_at_head(channel, message, error);
+    if (status == IPCF_AGAIN && look && channel->base.receive_spin.whole_ns != 0 &&
+        channel->base.receive_spin.started_ns == 0 && peer_is_elsewhere(channel)) {
+        uint64_t until = ipcf_clock_ns() + LOOK_NS;
+        do {
+            for (int i = 0; i < 4 && !ipcf_ring_has_record(&channel->in); i++)
+                ipcf_cpu_relax();
+            status = look_at_head(channel, message, error);
+        } while (status == IPCF_AGAIN && ipcf_clock_ns() < until);
+    }
+    if (status != IPCF_OK)
+        ipcf_ring_channel_leave_receiving(channel);
+    return status;
+}
+
+ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
+                                    ipcf_message *message, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, deadline_ns, error);
+    if (status != IPCF_OK)
+        return status;
+    do {
+        status = look_at_head(channel, message, error);
+        if (status == IPCF_AGAIN) {
+            status = wait_for_record(channel, deadline_ns, error);
+            if (status == IPCF_OK)
+                status = IPCF_AGAIN;
+        }
+    } while (status == IPCF_AGAIN);
+    if (status != IPCF_OK)
+        ipcf_ring_channel_leave_receiving(channel);
+    return status;
+}
+
+void ipcf_ring_channel_leave(ipcf_channel *base)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_ring_channel_leave_receiving(channel);
+}
+
+static void drop_head(ipcf_ring_channel *channel)
+{
+    if (IPCF_UNLIKELY(channel->in_body))
+        channel->in_body = false;
+    else
+        release(channel);
+}
+
+void ipcf_ring_channel_finish(ipcf_channel *base)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    drop_head(channel);
+    ipcf_ring_channel_leave_receiving(channel);
+}
+
+ipcf_status ipcf_ring_channel_next(ipcf_channel *base, ipcf_message *message)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_record record;
+    drop_head(channel);
+    /* Whatever is not an ordinary message in one record stays at the head for begin, which can tell of it. */
+    if (ipcf_channel_state_status(base, NULL) == IPCF_OK && peek(channel, &record, NULL) == IPCF_OK &&
+        record.flags == 0 && !channel->skipping && is_message_kind(record.kind) &&
+        record.size <= base->message_limit) {
+        *message = (ipcf_message){.size = record.size, .data = record.data, .kind = record.kind};
+        return IPCF_OK;
+    }
+    ipcf_ring_channel_leave_receiving(channel);
+    return IPCF_AGAIN;
+}
+
+/* ---- bodies of long messages ----------------------------------------------------------------------------------------- */
+
+/* Copy from the record at the head; pass over it when it is used up. */
+static ipcf_status read_part(ipcf_ring_channel *channel, const ipcf_record *record, uint8_t *dest,
+                             size_t size, size_t *got, ipcf_error *error)
+{
+    bool is_fresh = channel->record_used == 0;
+    bool is_continued = (record->flags & IPCF_RING_CONTINUED) != 0;
+    bool has_more = (record->flags & IPCF_RING_MORE) != 0;
+    if (record->kind != channel->body_kind || (is_fresh && !is_continued))
+        return break_off(channel, "record of a long message", channel->body_kind, record->kind, error);
+    /* The header was loaded again: it may have changed since a part of the record was used. */
+    if (record->size <= channel->record_used)
+        return break_off(channel, "record size", channel->record_used, record->size, error);
+    uint32_t there = record->size - channel->record_used;
+    if (there > channel->body_left || has_more != (there < channel->body_left))
+        return break_off(channel, "rest of a long message", channel->body_left, there, error);
+    size_t part = there < size ? there : size;
+    memcpy(dest, record->data + channel->record_used, part);
+    channel->record_used += (uint32_t)part;
+    channel->body_left -= part;
+    *got = part;
+    if (part == there)
+        release(channel);
+    return IPCF_OK;
+}
+
+ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t size, size_t *got,
+                                        uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    *got = 0;
+    ipcf_record record;
+    while (*got < size && channel->body_left != 0) {
+        ipcf_status status = peek(channel, &record, error);
+        if (status == IPCF_AGAIN) {
+            status = wait_for_record(channel, deadline_ns, error);
+            if (status == IPCF_DISCONNECTED)
+                channel->in_body = false; /* the rest will never come */
+            if (status != IPCF_OK)
+                return status;
+            continue;
+        }
+        size_t part = 0;
+        if (status == IPCF_OK)
+            status = read_part(channel, &record, (uint8_t *)dest + *got, size - *got, &part, error);
+        *got += part;
+        if (status != IPCF_OK)
+            return status;
+    }
+    return IPCF_OK;
+}
+
+/* ---- polling --------------------------------------------------------------------------------------------------------- */
+
+ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, deadline_ns, error);
+    if (status != IPCF_OK)
+        return status;
+    while (!channel->in_body && !ipcf_ring_channel_has_record(channel)) {
+        status = wait_for_record(channel, deadline_ns, error);
+        if (status != IPCF_OK)
+            break;
+    }
+    ipcf_ring_channel_leave_receiving(channel);
+    /* The peer's end and its faults can be received; our own end is told at once. */
+    return status == IPCF_DISCONNECTED || status == IPCF_CORRUPT ? IPCF_OK : status;
+}

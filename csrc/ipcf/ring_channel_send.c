@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ * Sending through a ring channel: one record, many records, one message in many records. See ring_channel.h.
+ */
+#include <string.h>
+
+#include "ipcf/ring_channel.h"
+#include "ipcf/ring_channel_internal.h"
+
+/* A sleeper that asked generously is woken once for many records; after this it asks for what it needs. */
+#define GENEROUS_SLEEP_NS UINT64_C(2000000)
+/* While another thread receives, it may stop doing so without telling. */
+#define UNARMED_SLEEP_NS UINT64_C(20000000)
+/* A dead peer that nobody waits for is noticed by every so many-th send. */
+#define SENDS_BETWEEN_ASKING 64u
+/* send_many publishes at least this often, so that the receiver starts while the rest is copied. */
+#define PUBLISH_BYTES (UINT64_C(16) << 10)
+#define TOTAL_SIZE ((uint32_t)sizeof(uint64_t))
+
+/* A message on its way into the ring: the rest of its body. */
+typedef struct outgoing {
+    const uint8_t *body;
+    size_t left;
+    uint8_t kind;
+    bool begun;
+} outgoing;
+
+static ipcf_status peer_status(const ipcf_ring_channel *channel, ipcf_error *error)
+{
+    if (ipcf_ring_consumer_has_left(&channel->out) || ipcf_channel_has_ended(&channel->base))
+        return ipcf_fail(error, IPCF_DISCONNECTED, "send", 0, 0);
+    return IPCF_OK;
+}
+
+/* Publish, ring if the consumer sleeps, and look after the peer from time to time. */
+static ipcf_status publish(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    bool is_asleep = ipcf_ring_publish(&channel->out);
+    if (is_asleep)
+        ipcf_doorbell_ring(channel->out_data);
+    if (IPCF_LIKELY(!is_asleep && ++channel->sends_unasked < SENDS_BETWEEN_ASKING))
+        return IPCF_OK;
+    channel->sends_unasked = 0;
+    ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
+    return status == IPCF_OK ? peer_status(channel, error) : status;
+}
+
+static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **payload, ipcf_error *error)
+{
+    ipcf_error why;
+    ipcf_status status = ipcf_ring_claim(&channel->out, size, payload, &why);
+    if (IPCF_LIKELY(status == IPCF_OK || status == IPCF_AGAIN))
+        return status;
+    return ipcf_channel_break(&channel->base, status, &why, error);
+}
+
+/* ---- waiting for room ---------------------------------------------------------------------------------------------- */
+
+/* One sleep. OK: look again. AGAIN: slept for a while, nothing happened. */
+static ipcf_status sleep_for_space(ipcf_ring_channel *channel, uint32_t size, bool generously,
+                                   uint64_t deadline_ns, ipcf_error *error)
+{
+    bool is_armed = ipcf_ring_channel_read_ahead(channel);
+    ipcf_error why;
+    ipcf_status status = ipcf_ring_producer_park(&channel->out, size, generously, &why);
+    if (status == IPCF_CORRUPT) {
+        return ipcf_channel_break(&channel->base, status, &why, error);
+    }
+    if (status == IPCF_AGAIN) {
+        uint64_t cap = generously ? GENEROUS_SLEEP_NS : is_armed ? IPCF_SLEEP_FIRST_NS : UNARMED_SLEEP_NS;
+        status = ipcf_ring_channel_sleep(channel, channel->out_space,
+                                         is_armed ? channel->in_data : NULL, deadline_ns, cap, error);
+    }
+    ipcf_ring_producer_unpark(&channel->out);
+    return status;
+}
+
+/* Look for room, taking in what the peer sends first. True: there is some, or a reason to stop looking. */
+static bool spin_for_space(ipcf_ring_channel *channel, uint32_t size, uint64_t deadline_ns)
+{
+    uint8_t *payload;
+    ipcf_spin_begin(&channel->base.send_spin, deadline_ns);
+    (void)ipcf_ring_channel_read_ahead(channel);
+    do {
+        if (claim(channel, size, &payload, NULL) != IPCF_AGAIN || peer_status(channel, NULL) != IPCF_OK ||
+            ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK)
+            return true;
+    } while (ipcf_spin_turn(&channel->base.send_spin,
+                            ipcf_channel_cpus_differ(&channel->base, ipcf_current_cpu(),
+                                             ipcf_ring_consumer_cpu(&channel->out))));
+    return false;
+}
+
+/* Wait until a record of size bytes fits. OK: claim again. */
+static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size, uint64_t deadline_ns,
+                                  ipcf_error *error)
+{
+    uint8_t *payload;
+    bool is_new = channel->base.send_spin.started_ns == 0, generously = is_new, slept = false;
+    if (deadline_ns == IPCF_NO_WAIT)
+        return IPCF_TIMEOUT;
+    bool is_over = is_new && spin_for_space(channel, size, deadline_ns);
+    for (;;) {
+        ipcf_status status = ipcf_channel_state_status(&channel->base, error);
+        if (status == IPCF_OK)
+            status = peer_status(channel, error);
+        if (status == IPCF_OK && !is_over) {
+            status = sleep_for_space(channel, size, generously, deadline_ns, error);
+            slept = true;
+        }
+        if (status == IPCF_AGAIN)
+            status = generously ? IPCF_OK : IPCF_INTERRUPTED;
+        generously = is_over = false;
+        if (status == IPCF_OK)
+            status = claim(channel, size, &payload, error);
+        if (status == IPCF_AGAIN)
+            continue;
+        if (status != IPCF_INTERRUPTED)
+            ipcf_spin_end(&channel->base.send_spin, slept);
+        return status;
+    }
+}
+
+static ipcf_status claim_until(ipcf_ring_channel *channel, uint32_t size, uint8_t **payload,
+                               uint64_t deadline_ns, ipcf_error *error)
+{
+    for (;;) {
+        ipcf_status status = claim(channel, size, payload, error);
+        if (status != IPCF_AGAIN)
+            return status;
+        status = wait_for_space(channel, size, deadline_ns, error);
+        if (status != IPCF_OK)
+            return status;
+    }
+}
+
+/* ---- one message ---------------------------------------------------------------------------------------------------- */
+
+/* Put one record of a long message into the ring. */
+static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message, uint64_t deadline_ns,
+                             ipcf_error *error)
+{
+    uint32_t most = ipcf_ring_record_max(channel->out.capacity);
+    uint32_t prefix = message->begun ? 0 : TOTAL_SIZE;
+    uint32_t part = message->left < most - prefix ? (uint32_t)message->left : most - prefix;
+    uint8_t *payload;
+    ipcf_status status = claim_until(channel, prefix + part, &payload, deadline_ns, error);
+    if (status != IPCF_OK)
+        return status;
+    uint64_t total = message->left;
+    memcpy(payload, &total, prefix);
+    memcpy(payload + prefix, message->body, part);
+    uint8_t more = part < message->left ? IPCF_RING_MORE : 0;
+    ipcf_ring_commit(&channel->out, message->kind,
+                     (uint8_t)(more | (message->begun ? IPCF_RING_CONTINUED : 0)));
+    message->body += part;
+    message->left -= part;
+    message->begun = true;
+    return publish(channel, error);
+}
+
+static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const void *body, size_t size,
+                             uint64_t deadline_ns, ipcf_error *error)
+{
+    outgoing message = {.body = body, .left = size, .kind = kind};
+    while (message.left != 0) {
+        ipcf_status status = push_part(channel, &message, deadline_ns, error);
+        if (status == IPCF_OK)
+            continue;
+        bool can_go_on = status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED;
+        if (!can_go_on || !message.begun || message.left == 0)
+            return status;
+        channel->unsent_kind = kind;
+        return ipcf_channel_keep_rest(&channel->base, message.body, message.left, status, error);
+    }
+    return IPCF_OK;
+}
+
+/* Finish what an earlier call had begun. The send lock is held. */
+static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_buffer *unsent = &channel->base.unsent;
+    outgoing rest = {.kind = channel->unsent_kind, .begun = true};
+    while (ipcf_buffer_size(unsent) != 0) {
+        rest.body = unsent->data + unsent->start;
+        rest.left = ipcf_buffer_size(unsent);
+        size_t before = rest.left;
+        ipcf_status status = push_part(channel, &rest, deadline_ns, error);
+        ipcf_buffer_consume(unsent, before - rest.left);
+        if (status != IPCF_OK)
+            return status;
+    }
+    ipcf_buffer_shrink(unsent, 0);
+    return IPCF_OK;
+}
+
+static ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind, const void *body, uint32_t size,
+                              ipcf_error *error)
+{
+    uint8_t *payload;
+    ipcf_status status = claim(channel, size, &payload, error);
+    if (status != IPCF_OK)
+        return status;
+    if (size != 0)
+        memcpy(payload, body, size);
+    ipcf_ring_commit(&channel->out, kind, 0);
+    return IPCF_OK;
+}
+
+static bool is_short(const ipcf_ring_channel *channel, size_t size)
+{
+    return size <= ipcf_ring_record_max(channel->out.capacity);
+}
+
+/* ---- entering ------------------------------------------------------------------------------------------------------- */
+
+/* Take the send lock, tell our CPU, and finish what was begun. Not OK: not held. */
+static ipcf_status enter_sending(ipcf_ring_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.send_lock, deadline_ns, error);
+    if (IPCF_UNLIKELY(status != IPCF_OK))
+        return status;
+    ipcf_ring_producer_publish_cpu(&channel->out, ipcf_current_cpu());
+    status = peer_status(channel, error);
+    if (IPCF_UNLIKELY(status == IPCF_OK && ipcf_buffer_size(&channel->base.unsent) != 0))
+        status = push_unsent(channel, deadline_ns, error);
+    if (IPCF_UNLIKELY(status != IPCF_OK))
+        ipcf_lock_release(&channel->base.send_lock);
+    return status;
+}
+
+ipcf_status ipcf_ring_channel_try_send(ipcf_channel *base, uint8_t kind, const void *body,
+                                       size_t size, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_status status = enter_sending(channel, IPCF_NO_WAIT, error);
+    if (IPCF_UNLIKELY(status != IPCF_OK))
+        return status == IPCF_TIMEOUT ? IPCF_AGAIN : status;
+    status = is_short(channel, size) ? push_short(channel, kind, body, (uint32_t)size, error)
+                                     : IPCF_AGAIN;
+    if (IPCF_LIKELY(status == IPCF_OK))
+        status = publish(channel, error);
+    ipcf_lock_release(&channel->base.send_lock);
+    return status;
+}
+
+/* Put one message of send_many into the ring; short ones stay unpublished for a while. */
+static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind, const ipcf_piece *body,
+                            uint64_t *unpublished, uint64_t deadline_ns, ipcf_error *error)
+{
+    if (!is_short(channel, body->size)) {
+        *unpublished = 0;
+        return push_long(channel, kind, body->data, body->size, deadline_ns, error);
+    }
+    uint32_t size = (uint32_t)body->size;
+    ipcf_status status = push_short(channel, kind, body->data, size, error);
+    while (status == IPCF_AGAIN) {
+        /* The receiver makes room only for what it can see. */
+        status = *unpublished != 0 ? publish(channel, error) : IPCF_OK;
+        *unpublished = 0;
+        if (status == IPCF_OK)
+            status = wait_for_space(channel, size, deadline_ns, error);
+        if (status == IPCF_OK)
+            status = push_short(channel, kind, body->data, size, error);
+    }
+    if (status != IPCF_OK)
+        return status;
+    *unpublished += IPCF_RING_RECORD_HEADER + size;
+    if (*unpublished < PUBLISH_BYTES)
+        return IPCF_OK;
+    *unpublished = 0;
+    return publish(channel, error);
+}
+
+ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
+                                        const ipcf_piece *bodies, size_t count, size_t *sent,
+                                        uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    *sent = 0;
+    ipcf_status status = enter_sending(channel, deadline_ns, error);
+    if (status != IPCF_OK)
+        return status;
+    uint64_t unpublished = 0;
+    while (*sent < count) {
+        status = push_one(channel, kind, &bodies[*sent], &unpublished, deadline_ns, error);
+        bool begun = ipcf_buffer_size(&channel->base.unsent) != 0;
+        *sent += status == IPCF_OK || begun ? 1u : 0u;
+        if (status != IPCF_OK)
+            break;
+    }
+    if (unpublished != 0) {
+        ipcf_status published = publish(channel, error);
+        status = status == IPCF_OK ? published : status;
+    }
+    ipcf_lock_release(&channel->base.send_lock);
+    return status;
+}
+
+ipcf_status ipcf_ring_channel_flush(ipcf_channel *base, uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_status status = enter_sending(channel, deadline_ns, error);
+    if (status == IPCF_OK)
+        ipcf_lock_release(&channel->base.send_lock);
+    return status;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ * Receiving on a stream channel: messages in place, large bodies straight into the caller's memory, batches, handshakes. See
+ * stream_channel.h.
+ */
+#include <string.h>
+
+#include "ipcf/stream_channel_internal.h"
+
+/* What begin waits for. */
+typedef struct arrival {
+    ipcf_waiting waiting; /* first, so that the step can find the rest */
+    ipcf_message *message;
+} arrival;
+
+static ipcf_status look_step(ipcf_stream_channel *channel, ipcf_waiting *waiting,
+                             ipcf_error *error)
+{
+    size_t before = ipcf_buffer_size(&channel->incoming);
+    ipcf_status status =
+        ipcf_intake_look(channel, ((arrival *)waiting)->message, error);
+    waiting->progressed = ipcf_buffer_size(&channel->incoming) != before;
+    return status;
+}
+
+static ipcf_status take_pending(ipcf_stream_channel *channel, ipcf_error *error)
+{
+    ipcf_status status = channel->pending;
+    if (error != NULL)
+        *error = channel->pending_error;
+    channel->pending = IPCF_OK;
+    return status;
+}
+
+/* The step has said AGAIN: wait as long as allowed (NO_WAIT: TIMEOUT). */
+static ipcf_status wait_for(ipcf_stream_channel *channel, ipcf_waiting *waiting,
+                            uint64_t deadline_ns, ipcf_error *error)
+{
+    if (deadline_ns != IPCF_NO_WAIT)
+        return ipcf_stream_channel_await(channel, waiting, deadline_ns, error);
+    if (!ipcf_stream_channel_check_peer(channel))
+        return ipcf_fail(error, IPCF_TIMEOUT, "nothing has come", 0, 0);
+    /* what it sent last may have come after we looked */
+    ipcf_status status = waiting->step(channel, waiting, error);
+    if (status != IPCF_AGAIN)
+        return status;
+    channel->at_end = true;
+    return ipcf_intake_ended(channel, error);
+}
+
+/* Enter and look, without waiting. AGAIN: still entered. */
+static ipcf_status enter_and_look(ipcf_stream_channel *channel, uint64_t deadline_ns,
+                                  ipcf_message *message, ipcf_error *error)
+{
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
+                                            deadline_ns, error);
+    if (IPCF_UNLIKELY(status != IPCF_OK))
+        return status;
+    if (IPCF_UNLIKELY(channel->pending != IPCF_OK))
+        status = take_pending(channel, error);
+    else
+        status = ipcf_intake_look(channel, message, error);
+    if (status == IPCF_AGAIN)
+        return status;
+    if (!channel->in_body)
+        channel->base.receive_spin.started_ns = 0; /* of a wait that was given up */
+    if (status != IPCF_OK)
+        ipcf_stream_channel_leave_receiving(channel);
+    return status;
+}
+
+/* The first ordinary message ends the handshake. */
+static void end_handshake(ipcf_stream_channel *channel, const ipcf_message *message)
+{
+    if (IPCF_UNLIKELY(channel->takes_handles && message->kind < IPCF_KIND_GOODBYE)) {
+        channel->takes_handles = false;
+        ipcf_intake_drop_handles(channel);
+    }
+}
+
+ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, bool look,
+                                          ipcf_message *message, ipcf_error *error)
+{
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    (void)look; /* one system call is as long as the look would be */
+    ipcf_status status = enter_and_look(channel, IPCF_NO_WAIT, message, error);
+    if (IPCF_LIKELY(status == IPCF_OK))
+        end_handshake(channel, message);
+    else if (status == IPCF_AGAIN)
+        ipcf_stream_channel_leave_receiving(channel);
+    return status == IPCF_TIMEOUT ? IPCF_AGAIN : status;
+}
+
+ipcf_status ipcf_stream_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
+                                      ipcf_message *message, ipcf_error *error)
+{
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    ipcf_status status = enter_and_look(channel, deadline_ns, message, error);
+    if (status == IPCF_AGAIN) {
+        arrival arriving = {{.step = look_step, .spin = &base->receive_spin}, message};
+        status = wait_for(channel, &arriving.waiting, deadline_ns, error);
+        if (status != IPCF_OK)
+            ipcf_stream_channel_leave_receiving(channel);
+    }
+    if (status == IPCF_OK)
+        end_handshake(channel, message);
+    return status;
+}
+
+/* ---- large bodies -------------------------------------------------------------------------- */
+
+typedef struct body_read {
+    ipcf_waiting waiting;
+    uint8_t *dest;
+    size_t size, got;
+} body_read;
+
+static ipcf_status read_step(ipcf_stream_channel *channel, ipcf_waiting *waiting,
+                             ipcf_error *error)
+{
+    body_read *body = (body_read *)waiting;
+    while (body->got < body->size) {
+        size_t got = 0;
+        ipcf_status status =
+            ipcf_stream_try_read(&channel->base.stream, body->dest + body->got,
+                                 body->size - body->got, &got, error);
+        if (status == IPCF_DISCONNECTED) {
+            channel->at_end = true;
+            return ipcf_intake_ended(channel, error);
+        }
+        if (status != IPCF_OK)
+            return status;
+        waiting->progressed = true;
+        body->got += got;
+        channel->body_left -= got;
+    }
+    return IPCF_OK;
+}
+
+/* The part of the body that lies in `incoming`. */
+static void take_buffered(ipcf_stream_channel *channel, body_read *body)
+{
+    ipcf_buffer *buffer = &channel->incoming;
+    size_t here = ipcf_buffer_size(buffer);
+    if (here > body->size)
+        here = body->size;
+    if (here == 0)
+        return;
+    memcpy(body->dest, buffer->data + buffer->start, here);
+    ipcf_buffer_consume(buffer, here);
+    ipcf_buffer_shrink(buffer, IPCF_INCOMING_KEEP);
+    body->got = here;
+    channel->body_left -= here;
+}
+
+ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t size,
+                                          size_t *got, uint64_t deadline_ns,
+                                          ipcf_error *error)
+{
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    body_read body = {
+        .waiting = {.step = read_step, .spin = &channel->base.receive_spin},
+        .dest = dest,
+        .size = size < channel->body_left ? size : (size_t)channel->body_left};
+    *got = 0;
+    ipcf_status status = ipcf_channel_state_status(&channel->base, error);
+    if (status != IPCF_OK)
+        return status;
+    take_buffered(channel, &body);
+    if (body.got == body.size)
+        status = IPCF_OK;
+    else if (channel->at_end)
+        status = ipcf_intake_ended(channel, error);
+    else
+        status = read_step(channel, &body.waiting, error);
+    if (status == IPCF_AGAIN)
+        status = wait_for(channel, &body.waiting, deadline_ns, error);
+    *got = body.got;
+    return status;
+}
+
+/* ---- leaving ------------------------------------------------------------------------------- */
+
+void ipcf_stream_channel_finish(ipcf_channel *base)
+{
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    ipcf_intake_drop_head(channel);
+    ipcf_stream_channel_leave_receiving(channel);
+}
+
+void ipcf_stream_channel_leave(ipcf_channel *base)
+{
+    ipcf_stream_channel_leave_receiving(ipcf_stream_channel_of(base));
+}
+
+ipcf_status ipcf_stream_channel_next(ipcf_channel *base, ipcf_message *message)
+{
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    ipcf_error error;
+    ipcf_intake_drop_head(channel);
+    ipcf_status status = ipcf_intake_head(channel, message, &error);
+    if (IPCF_LIKELY(status == IPCF_OK && message->data != NULL))
+        return IPCF_OK;
+    if (status == IPCF_TOO_LARGE || status == IPCF_NOISE) {
+        channel->pending = status;
+        channel->pending_error = error;
+    }
+    ipcf_stream_channel_leave_receiving(channel);
+    return IPCF_AGAIN;
+}
+
+/* ---- looking ahead ------------------------------------------------------------------------- */
+
+/* Read until begin would not block. */
+static ipcf_status ready_step(ipcf_stream_channel *channel, ipcf_waiting *waiting,
+                              ipcf_error *error)
+{
+    while (!ipcf_intake_is_ready(channel)) {
+        ipcf_status status = ipcf_intake_fill(channel, error);
+        if (status != IPCF_OK && status != IPCF_DISCONNECTED)
+            return status;
+        waiting->progressed = true;
+    }
+    return IPCF_OK;
+}
+
+ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
+                                     ipcf_error *error)
+{
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    ipcf_waiting waiting = {.step = ready_step, .spin = &base->receive_spin};
+    ipcf_status status =
+        ipcf_channel_enter(base, &base->receive_lock, deadline_ns, error);
+    if (status == IPCF_OK) {
+        status = ready_step(channel, &waiting, error);
+        if (status == IPCF_AGAIN)
+            status = wait_for(channel, &waiting, deadline_ns, error);
+        ipcf_stream_channel_leave_receiving(channel);
+    }
+    /* ends and failures count as something to receive: begin says what */
+    return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? status : IPCF_OK;
+}
+
+ipcf_status ipcf_stream_channel_sniff(ipcf_stream_channel *channel,
+                                      ipcf_framing *framing, ipcf_error *error)
+{
+    ipcf_channel *base = &channel->base;
+    ipcf_status status =
+        ipcf_channel_enter(base, &base->receive_lock, IPCF_NO_WAIT, error);
+    if (status != IPCF_OK)
+        return status;
+    if (channel->decoder.framing == IPCF_FRAMING_SNIFF) {
+        if (!channel->at_end && ipcf_intake_fill(channel, NULL) == IPCF_OK)
+            (void)ipcf_intake_is_ready(channel); /* looks at the first byte */
+        if (channel->at_end)
+            status = ipcf_intake_ended(channel, error);
+        else
+            status = ipcf_channel_state_status(base, error);
+    }
+    *framing = channel->decoder.framing;
+    ipcf_stream_channel_leave_receiving(channel);
+    return status == IPCF_OK && *framing == IPCF_FRAMING_SNIFF
+               ? ipcf_fail(error, IPCF_TIMEOUT, "not a byte has come", 0, 0)
+               : status;
+}
+
+ipcf_status ipcf_stream_channel_read_handle(ipcf_stream_channel *channel,
+                                            ipcf_handle *handle, ipcf_error *error)
+{
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
+                                            IPCF_NO_WAIT, error);
+    if (status != IPCF_OK)
+        return status;
+    *handle = ipcf_stream_arm_read(&channel->base.stream);
+    ipcf_stream_channel_leave_receiving(channel);
+    return IPCF_OK;
+}
+
+/* ---- handshake ----------------------------------------------------------------------------- */
+
+static void give_handles(ipcf_stream_channel *channel, ipcf_handle *handles,
+                         size_t *count)
+{
+    size_t given = channel->handle_count < *count ? channel->handle_count : *count;
+    for (size_t i = 0; i < given; i++)
+        handles[i] = channel->handles[i];
+    for (size_t i = given; i < channel->handle_count; i++)
+        ipcf_handle_close(&channel->handles[i]);
+    channel->handle_count = 0;
+    *count = given;
+}
+
+ipcf_status ipcf_stream_channel_receive_handles(ipcf_stream_channel *channel,
+                                                uint8_t *kind, void *body, size_t room,
+                                                size_t *size, ipcf_handle *handles,
+                                                size_t *handle_count,
+                                                uint64_t deadline_ns, ipcf_error *error)
+{
+    ipcf_message message;
+    size_t handle_room = *handle_count;
+    *handle_count = 0;
+    ipcf_status status =
+        ipcf_stream_channel_begin(&channel->base, deadline_ns, &message, error);
+    if (status != IPCF_OK)
+        return status;
+    if (message.data == NULL || message.size > room) {
+        ipcf_stream_channel_leave(&channel->base);
+        return ipcf_fail(error, IPCF_TOO_LARGE, "handshake", room, message.size);
+    }
+    if (message.size != 0)
+        memcpy(body, message.data, (size_t)message.size);
+    *kind = message.kind;
+    *size = (size_t)message.size;
+    *handle_count = handle_room;
+    give_handles(channel, handles, handle_count);
+    ipcf_stream_channel_finish(&channel->base);
+    return IPCF_OK;
+}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Fast channels between the processes of one machine: shared memory and local sockets behind one interface.
+
+::
+
+    with ipcfast.listen("local://render") as listener:         # one process
+        with listener.accept(timeout=5.0) as channel:
+            request = channel.recv(timeout=1.0)
+            channel.send(ipcfast.IpcMessage(type="response", id=request.id, data={"ok": True}))
+
+    with ipcfast.connect("shm://render", timeout=5.0) as channel:    # another one
+        channel.send({"type": "request", "id": "1", "method": "frame", "data": {"number": 1}})
+        response = channel.recv(timeout=1.0)
+
+The names below are loaded when they are first used, so importing ipcfast costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipcfast.channels.endpoints import connect, listen, pair
+    from ipcfast.channels.ipc_channel import IpcChannel, Peer
+    from ipcfast.channels.listener import Listener
+    from ipcfast.channels.local_socket import LocalSocketChannel, LocalSocketChannelServer
+    from ipcfast.channels.shared_memory import SharedMemoryChannel
+    from ipcfast.errors import (
+        AddressInUse,
+        AddressNotFound,
+        ChannelClosed,
+        ChannelTimeout,
+        ConnectError,
+        Disconnected,
+        FrameError,
+        IoError,
+        IpcChannelError,
+        MessageTooLarge,
+        PermissionDenied,
+        ReceiveFailed,
+        SendFailed,
+        SerializationError,
+        ShuttingDown,
+    )
+    from ipcfast.protocol.messages import IpcError, IpcMessage, IpcMessageType
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AddressInUse",
+    "AddressNotFound",
+    "ChannelClosed",
+    "ChannelTimeout",
+    "ConnectError",
+    "Disconnected",
+    "FrameError",
+    "IoError",
+    "IpcChannel",
+    "IpcChannelError",
+    "IpcError",
+    "IpcMessage",
+    "IpcMessageType",
+    "Listener",
+    "LocalSocketChannel",
+    "LocalSocketChannelServer",
+    "MessageTooLarge",
+    "Peer",
+    "PermissionDenied",
+    "ReceiveFailed",
+    "SendFailed",
+    "SerializationError",
+    "SharedMemoryChannel",
+    "ShuttingDown",
+    "__version__",
+    "connect",
+    "listen",
+    "pair",
+]
+
+_HOMES = {
+    "connect": "channels.endpoints",
+    "listen": "channels.endpoints",
+    "pair": "channels.endpoints",
+    "IpcChannel": "channels.ipc_channel",
+    "Peer": "channels.ipc_channel",
+    "Listener": "channels.listener",
+    "LocalSocketChannel": "channels.local_socket",
+    "LocalSocketChannelServer": "channels.local_socket",
+    "SharedMemoryChannel": "channels.shared_memory",
+    "IpcError": "protocol.messages",
+    "IpcMessage": "protocol.messages",
+    "IpcMessageType": "protocol.messages",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The bindings of the C core (csrc/); everything here is wrapped by ipcfast.transports."""

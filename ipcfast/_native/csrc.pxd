@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Declare the C core (csrc/ipcf/*.h) for Cython: opaque structs that are embedded by value, and their functions."""
+
+from libc.stdint cimport int32_t, int64_t, intptr_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "ipcf/platform.h" nogil:
+    ctypedef intptr_t ipcf_handle
+    ipcf_handle IPCF_NO_HANDLE
+    const uint32_t IPCF_CPU_UNKNOWN
+
+
+cdef extern from "ipcf/status.h" nogil:
+    ctypedef enum ipcf_status:
+        IPCF_OK
+        IPCF_AGAIN
+        IPCF_TIMEOUT
+        IPCF_INTERRUPTED
+        IPCF_DISCONNECTED
+        IPCF_CLOSED
+        IPCF_SHUT_DOWN
+        IPCF_FORKED
+        IPCF_TOO_LARGE
+        IPCF_BAD_FRAME
+        IPCF_CORRUPT
+        IPCF_NOISE
+        IPCF_NO_MEMORY
+        IPCF_OS_ERROR
+        IPCF_ADDRESS_IN_USE
+        IPCF_ADDRESS_NOT_FOUND
+        IPCF_PERMISSION_DENIED
+        IPCF_INVALID
+        IPCF_UNSUPPORTED
+        IPCF_STATUS_COUNT
+
+    ctypedef struct ipcf_error:
+        int32_t os_error
+        uint64_t expected
+        uint64_t found
+        const char *what
+
+    const char *ipcf_status_name(ipcf_status status)
+    const char *ipcf_status_text(ipcf_status status)
+
+
+cdef extern from "ipcf/clock.h" nogil:
+    const uint64_t IPCF_NEVER
+    const uint64_t IPCF_NO_WAIT
+    uint64_t ipcf_clock_ns()
+    uint64_t ipcf_deadline_in(double seconds)
+
+
+cdef extern from "ipcf/wait.h" nogil:
+    enum:
+        IPCF_WAIT_MAX
+
+    ctypedef struct ipcf_wait_item:
+        ipcf_handle handle
+        bint for_writing
+        bint is_ready
+
+    ipcf_status ipcf_wait(ipcf_wait_item *items, size_t count, uint64_t deadline_ns, ipcf_error *error)
+
+
+cdef extern from "ipcf/frame.h" nogil:
+    ctypedef enum ipcf_framing:
+        IPCF_FRAMING_SNIFF
+        IPCF_FRAMING_LENGTH
+        IPCF_FRAMING_U32BE
+        IPCF_FRAMING_LINES
+        IPCF_FRAMING_CONTENT_LENGTH
+
+    ctypedef enum ipcf_kind:
+        IPCF_KIND_ANY
+        IPCF_KIND_MESSAGE
+        IPCF_KIND_BYTES
+        IPCF_KIND_GOODBYE
+        IPCF_KIND_HELLO
+        IPCF_KIND_WELCOME
+        IPCF_KIND_REFUSAL
+
+    enum:
+        IPCF_FRAME_HEADER_MAX
+
+    ctypedef struct ipcf_frame_decoder:
+        ipcf_framing framing
+        bint skipping
+
+    ctypedef struct ipcf_frame:
+        size_t header_size
+        uint64_t body_size
+        size_t trailer_size
+        size_t skip
+        uint8_t kind
+        uint8_t flags
+        uint16_t cpu
+
+    void ipcf_frame_decoder_init(ipcf_frame_decoder *decoder, ipcf_framing framing, uint64_t body_limit,
+                                 bint skip_noise)
+    ipcf_status ipcf_frame_decode(ipcf_frame_decoder *decoder, const uint8_t *data, size_t size,
+                                  ipcf_frame *frame, ipcf_error *error)
+    void ipcf_frame_consumed(ipcf_frame_decoder *decoder, size_t size)
+    size_t ipcf_frame_header(ipcf_framing framing, uint8_t kind, uint16_t cpu, uint64_t size, uint8_t *header,
+                             ipcf_status *status)
+    size_t ipcf_frame_trailer(ipcf_framing framing, uint8_t *trailer)
+    bint ipcf_frame_body_fits(ipcf_framing framing, const void *body, size_t size)
+
+
+cdef extern from "ipcf/stream.h" nogil:
+    enum:
+        IPCF_STREAM_MAX_HANDLES
+        IPCF_STREAM_MAX_PIECES
+
+    ctypedef struct ipcf_piece:
+        const void *data
+        size_t size
+
+    ctypedef struct ipcf_stream:
+        ipcf_handle handle
+
+    ipcf_stream IPCF_STREAM_NONE
+
+    ctypedef struct ipcf_peer:
+        int64_t pid
+        int64_t uid
+
+    ctypedef struct ipcf_listener:
+        ipcf_handle handle
+
+    ipcf_status ipcf_stream_pair(ipcf_stream *one, ipcf_stream *other, ipcf_error *error)
+    ipcf_status ipcf_stream_connect(const char *path, bint require_same_user, ipcf_stream *stream,
+                                    ipcf_error *error)
+    ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *stream, ipcf_error *error)
+    ipcf_status ipcf_listener_open(const char *path, int backlog, ipcf_listener *listener, ipcf_error *error)
+    ipcf_status ipcf_listener_try_accept(ipcf_listener *listener, bint require_same_user, ipcf_stream *stream,
+                                         ipcf_error *error)
+    ipcf_handle ipcf_listener_arm(ipcf_listener *listener)
+    void ipcf_listener_close(ipcf_listener *listener)
+    void ipcf_listener_abandon(ipcf_listener *listener)
+    void ipcf_stream_close(ipcf_stream *stream)
+    void ipcf_handle_close(ipcf_handle *handle)
+
+
+cdef extern from "ipcf/channel.h" nogil:
+    ctypedef enum ipcf_channel_state:
+        IPCF_STATE_OPEN
+        IPCF_STATE_SHUT_DOWN
+        IPCF_STATE_BROKEN
+        IPCF_STATE_CLOSED
+        IPCF_STATE_FORKED
+
+    ctypedef enum ipcf_ending:
+        IPCF_ENDING_NONE
+        IPCF_ENDING_GOODBYE
+        IPCF_ENDING_DIED
+        IPCF_ENDING_UNKNOWN
+
+    ctypedef struct ipcf_channel_options:
+        ipcf_framing framing
+        bint sniff
+        bint skip_noise
+        uint64_t message_limit
+        uint64_t read_ahead_limit
+        uint64_t spin_ns
+
+    ctypedef struct ipcf_message:
+        uint64_t size
+        const uint8_t *data
+        uint64_t received
+        uint8_t kind
+
+    ctypedef struct ipcf_channel:
+        uint32_t state
+        uint32_t ending
+        ipcf_peer peer
+
+    ipcf_channel_options IPCF_CHANNEL_OPTIONS_DEFAULT
+    const char *ipcf_channel_begun
+
+    ipcf_status ipcf_channel_try_send(ipcf_channel *channel, uint8_t kind, const void *body, size_t size,
+                                      ipcf_error *error)
+    ipcf_status ipcf_channel_send(ipcf_channel *channel, uint8_t kind, const void *body, size_t size,
+                                  uint64_t deadline_ns, ipcf_error *error)
+    ipcf_status ipcf_channel_send_many(ipcf_channel *channel, uint8_t kind, const ipcf_piece *bodies, size_t count,
+                                       size_t *sent, uint64_t deadline_ns, ipcf_error *error)
+    ipcf_status ipcf_channel_flush(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+    ipcf_status ipcf_channel_try_begin(ipcf_channel *channel, bint look, ipcf_message *message, ipcf_error *error)
+    ipcf_status ipcf_channel_begin(ipcf_channel *channel, uint64_t deadline_ns, ipcf_message *message,
+                                   ipcf_error *error)
+    ipcf_status ipcf_channel_read_body(ipcf_channel *channel, void *dest, size_t size, size_t *got,
+                                       uint64_t deadline_ns, ipcf_error *error)
+    void ipcf_channel_finish(ipcf_channel *channel)
+    void ipcf_channel_leave(ipcf_channel *channel)
+    ipcf_status ipcf_channel_next(ipcf_channel *channel, ipcf_message *message)
+    ipcf_status ipcf_channel_poll(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+    ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel, ipcf_handle *handle, ipcf_error *error)
+    ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
+    void ipcf_channel_shut_down(ipcf_channel *channel)
+    void ipcf_channel_close(ipcf_channel *channel)
+    void ipcf_channel_destroy(ipcf_channel *channel)
+    void ipcf_channel_abandon(ipcf_channel *channel)
+
+
+cdef extern from "ipcf/ring_channel.h" nogil:
+    enum:
+        IPCF_RING_VERSION
+        IPCF_RING_SEGMENT_MAX_HANDLES
+
+    ctypedef struct ipcf_ring_segment:
+        pass
+
+    ctypedef struct ipcf_ring_channel:
+        ipcf_channel base
+
+    ipcf_status ipcf_ring_segment_create(ipcf_ring_segment *segment, uint64_t inbound, uint64_t outbound,
+                                         ipcf_error *error)
+    ipcf_status ipcf_ring_segment_adopt(ipcf_ring_segment *segment, ipcf_handle *handles, size_t count,
+                                        uint64_t inbound, uint64_t outbound, ipcf_error *error)
+    size_t ipcf_ring_segment_handle_count()
+    size_t ipcf_ring_segment_handles(const ipcf_ring_segment *segment, ipcf_handle *handles)
+    void ipcf_ring_segment_close(ipcf_ring_segment *segment)
+    ipcf_status ipcf_ring_channel_init(ipcf_ring_channel *channel, ipcf_stream *control,
+                                       ipcf_ring_segment *segment, const ipcf_channel_options *options,
+                                       ipcf_error *error)
+
+
+cdef extern from "ipcf/stream_channel.h" nogil:
+    enum:
+        IPCF_STREAM_HANDSHAKE_MAX
+
+    ctypedef struct ipcf_stream_channel:
+        ipcf_channel base
+
+    ipcf_status ipcf_stream_channel_init(ipcf_stream_channel *channel, ipcf_stream *stream,
+                                         const ipcf_channel_options *options, ipcf_error *error)
+    ipcf_status ipcf_stream_channel_send_handles(ipcf_stream_channel *channel, uint8_t kind, const void *body,
+                                                 size_t size, const ipcf_handle *handles, size_t handle_count,
+                                                 uint64_t deadline_ns, ipcf_error *error)
+    ipcf_status ipcf_stream_channel_receive_handles(ipcf_stream_channel *channel, uint8_t *kind, void *body,
+                                                    size_t room, size_t *size, ipcf_handle *handles,
+                                                    size_t *handle_count, uint64_t deadline_ns,
+                                                    ipcf_error *error)
+    ipcf_status ipcf_stream_channel_sniff(ipcf_stream_channel *channel, ipcf_framing *framing, ipcf_error *error)
+    ipcf_framing ipcf_stream_channel_send_framing(ipcf_stream_channel *channel)
+    ipcf_status ipcf_stream_channel_set_send_framing(ipcf_stream_channel *channel, ipcf_framing framing,
+                                                     ipcf_error *error)
+    ipcf_status ipcf_stream_channel_read_handle(ipcf_stream_channel *channel, ipcf_handle *handle,
+                                                ipcf_error *error)
+    ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel, ipcf_stream *stream,
+                                                   ipcf_error *error)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""What every native channel is to Python: sending and receiving by name, waiting, state, and its end."""
+
+import os
+import weakref
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_XDECREF
+from libc.stdint cimport uint64_t
+
+from ipcfast._native.csrc cimport (
+    IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_OK, IPCF_STATE_CLOSED,
+    IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_abandon, ipcf_channel_close,
+    ipcf_channel_destroy, ipcf_channel_options, ipcf_channel_poll, ipcf_channel_ready_handle,
+    ipcf_channel_shut_down, ipcf_error, ipcf_handle, ipcf_status,
+)
+from ipcfast._native.receiving cimport receive_all, receive_into, receive_one
+from ipcfast._native.sending cimport send_all, send_one
+from ipcfast._native.status cimport deadline_of, peer_died, raise_for_channel
+
+# Channels that this process has opened; after fork, the child's copies are abandoned.
+_opened = weakref.WeakSet()
+
+
+def _abandon_opened():
+    for channel in list(_opened):
+        channel.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_opened)
+
+
+cdef ipcf_channel_options options_of(message_limit, read_ahead_limit, spin_us) except *:
+    cdef ipcf_channel_options options = IPCF_CHANNEL_OPTIONS_DEFAULT
+    options.message_limit = message_limit
+    options.read_ahead_limit = read_ahead_limit
+    options.spin_ns = <uint64_t>spin_us * 1000
+    return options
+
+
+cdef class MessageChannel:
+    def __init__(self, *args, **kwargs):
+        if self.channel == NULL:
+            raise TypeError("a MessageChannel is made by its subclasses only")
+
+    def __dealloc__(self):
+        if self.channel != NULL:
+            ipcf_channel_destroy(self.channel)
+        Py_XDECREF(self.partial.bytes)
+
+    def __reduce__(self):
+        raise TypeError(f"{type(self).__name__} cannot be pickled: hand it over when the process is started")
+
+    cdef int register(self, ipcf_channel *channel) except -1:
+        self.channel = channel
+        _opened.add(self)
+        return 0
+
+    cdef int fail(self, ipcf_status status, const ipcf_error *error, str action) except -1:
+        raise_for_channel(self.channel, status, error, action)
+
+    # ---- messages
+
+    def send_bytes(self, data, timeout=None):
+        send_one(self.channel, IPCF_KIND_BYTES, data, timeout, "send_bytes")
+
+    def send_message(self, data, timeout=None):
+        send_one(self.channel, IPCF_KIND_MESSAGE, data, timeout, "send")
+
+    def send_many(self, items, timeout=None):
+        send_all(self.channel, IPCF_KIND_BYTES, items, timeout, "send_many")
+
+    def recv_bytes(self, timeout=None):
+        return receive_one(self.channel, &self.partial, IPCF_KIND_BYTES, True, timeout, "recv_bytes")
+
+    def recv_message(self, timeout=None):
+        return receive_one(self.channel, &self.partial, IPCF_KIND_MESSAGE, True, timeout, "recv")
+
+    def try_recv_bytes(self):
+        return receive_one(self.channel, &self.partial, IPCF_KIND_BYTES, False, None, "try_recv_bytes")
+
+    def try_recv_message(self):
+        return receive_one(self.channel, &self.partial, IPCF_KIND_MESSAGE, False, None, "try_recv")
+
+    def recv_bytes_into(self, buffer, timeout=None):
+        return receive_into(self.channel, &self.partial, IPCF_KIND_BYTES, buffer, timeout, "recv_bytes_into")
+
+    def recv_many(self, max_bytes=65536, timeout=None):
+        return receive_all(self.channel, &self.partial, IPCF_KIND_BYTES, max_bytes, timeout, "recv_many")
+
+    # ---- waiting
+
+    def poll(self, timeout=0.0):
+        cdef uint64_t deadline = deadline_of(timeout)
+        cdef ipcf_error error
+        cdef ipcf_status status = IPCF_INTERRUPTED
+        while status == IPCF_INTERRUPTED:
+            with nogil:
+                status = ipcf_channel_poll(self.channel, deadline, &error)
+            if status == IPCF_INTERRUPTED:
+                PyErr_CheckSignals()
+        if status != IPCF_OK and status != IPCF_TIMEOUT:
+            self.fail(status, &error, "poll")
+        return status == IPCF_OK
+
+    def fileno(self):
+        cdef ipcf_handle handle
+        cdef ipcf_error error
+        cdef ipcf_status status = IPCF_INTERRUPTED
+        while status == IPCF_INTERRUPTED:
+            PyErr_CheckSignals()
+            with nogil:
+                status = ipcf_channel_ready_handle(self.channel, &handle, &error)
+        if status != IPCF_OK:
+            self.fail(status, &error, "fileno")
+        return handle
+
+    # ---- state
+
+    @property
+    def peer_pid(self):
+        return None if self.channel.peer.pid < 0 else self.channel.peer.pid
+
+    @property
+    def peer_uid(self):
+        return None if self.channel.peer.uid < 0 else self.channel.peer.uid
+
+    @property
+    def peer_died(self):
+        return peer_died(self.channel)
+
+    @property
+    def closed(self):
+        return self.channel.state == IPCF_STATE_CLOSED or self.channel.state == IPCF_STATE_FORKED
+
+    def is_shutdown(self):
+        return self.channel.state != IPCF_STATE_OPEN
+
+    def shutdown(self):
+        with nogil:
+            ipcf_channel_shut_down(self.channel)
+
+    def close(self):
+        with nogil:
+            ipcf_channel_close(self.channel)
+
+    def abandon(self):
+        ipcf_channel_abandon(self.channel)

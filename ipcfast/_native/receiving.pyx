@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""Receive messages from a channel of the C core as Python objects.
+
+Between begin and finish a channel's receiving direction is locked, and nothing is made but bytes: what the garbage
+collector tracks could run a finaliser that uses the same channel (csrc/ipcf/channel.h).
+"""
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals, PyErr_NoMemory
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_CLEAR, Py_DECREF
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from ipcfast import errors
+
+from ipcfast._native.csrc cimport (
+    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK,
+    IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave,
+    ipcf_channel_next, ipcf_channel_read_body, ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
+)
+from ipcfast._native.status cimport deadline_of, raise_for_channel
+
+
+cdef extern from "Python.h":
+    PyObject *PyBytes_FromStringAndSize(const char *data, Py_ssize_t size)
+    int _PyBytes_Resize(PyObject **data, Py_ssize_t size)
+    char *bytes_memory "PyBytes_AS_STRING"(PyObject *data) nogil
+
+cdef enum:
+    # Above this, copying with the GIL held would stop other threads for longer than giving it up costs.
+    COPY_WITH_GIL = 32768
+    # A long body gets memory as it comes: this much at first, then twice as much each time.
+    FIRST_PART = 1048576
+
+
+cdef inline bytes steal(PyObject *body):
+    """Make the one reference to body that the caller owns the result's."""
+    cdef bytes result = <bytes><object>body
+    Py_DECREF(result)
+    return result
+
+
+cdef str kind_name(uint8_t kind):
+    return {IPCF_KIND_MESSAGE: "a message", IPCF_KIND_BYTES: "raw bytes"}.get(kind, f"of kind {kind:#x}")
+
+
+cdef ipcf_status begin(ipcf_channel *channel, uint64_t deadline, ipcf_message *message, ipcf_error *error) except *:
+    cdef ipcf_status status
+    while True:
+        with nogil:
+            status = ipcf_channel_begin(channel, deadline, message, error)
+        if status != IPCF_INTERRUPTED:
+            return status
+        PyErr_CheckSignals()
+
+
+cdef int check_kind(ipcf_channel *channel, uint8_t kind, const ipcf_message *message, str action) except -1:
+    cdef uint8_t found = message.kind
+    if found == kind or found == IPCF_KIND_ANY:
+        return 0
+    ipcf_channel_leave(channel)
+    raise errors.ReceiveFailed(
+        f"{action}: the next message is {kind_name(found)}, not {kind_name(kind)}; it stays at the head, receive it with "
+        "the method for its kind"
+    )
+
+
+cdef bytes take_whole(ipcf_channel *channel, const ipcf_message *message):
+    """Copy a message in place and finish it."""
+    cdef PyObject *body
+    if message.size <= COPY_WITH_GIL:
+        body = PyBytes_FromStringAndSize(<const char *>message.data, message.size)
+    else:
+        body = PyBytes_FromStringAndSize(NULL, message.size)
+        if body != NULL:
+            with nogil:
+                memcpy(bytes_memory(body), message.data, message.size)
+    if body == NULL:
+        ipcf_channel_leave(channel)
+        PyErr_NoMemory()
+    ipcf_channel_finish(channel)
+    return steal(body)
+
+
+cdef int grow(ipcf_channel *channel, partial_body *partial, uint64_t whole) except -1:
+    cdef uint64_t size = FIRST_PART if partial.bytes == NULL else 2 * <uint64_t>partial.size
+    size = min(size, whole)
+    if partial.bytes == NULL:
+        partial.bytes = PyBytes_FromStringAndSize(NULL, size)
+    else:
+        _PyBytes_Resize(&partial.bytes, size)
+    if partial.bytes == NULL:
+        # What had come of the message is gone, so the rest of it can be no message.
+        ipcf_channel_leave(channel)
+        with nogil:
+            ipcf_channel_close(channel)
+        PyErr_NoMemory()
+    partial.size = size
+    return 0
+
+
+cdef int leave_partial(ipcf_channel *channel, partial_body *partial, ipcf_status status) except -1:
+    """Unlock in mid-message. What has come is kept, unless the rest never will come."""
+    if status != IPCF_TIMEOUT and status != IPCF_INTERRUPTED:
+        Py_CLEAR(partial.bytes)
+    ipcf_channel_leave(channel)
+    return 0
+
+
+cdef bytes take_long(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, uint64_t deadline,
+                     ipcf_status *status, ipcf_error *error):
+    """Fetch the rest of a long body; None when *status is not OK: nothing is lost, begin again."""
+    cdef size_t at = message.received, got = 0
+    cdef PyObject *body
+    while at < message.size:
+        if partial.bytes == NULL or at == partial.size:
+            grow(channel, partial, message.size)
+        with nogil:
+            status[0] = ipcf_channel_read_body(
+                channel, bytes_memory(partial.bytes) + at, partial.size - at, &got, deadline, error
+            )
+        at += got
+        if status[0] != IPCF_OK:
+            leave_partial(channel, partial, status[0])
+            return None
+    body = partial.bytes
+    partial.bytes = NULL
+    ipcf_channel_finish(channel)
+    return steal(body)
+
+
+cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t kind, bint waits, object timeout,
+                        str action):
+    cdef ipcf_message message
+    cdef ipcf_error error
+    cdef bytes body
+    cdef uint64_t deadline = deadline_of(timeout) if waits else IPCF_NO_WAIT
+    cdef ipcf_status status = ipcf_channel_try_begin(channel, waits, &message, &error)
+    while True:
+        if status == IPCF_AGAIN or status == IPCF_INTERRUPTED:
+            status = begin(channel, deadline, &message, &error)
+        if status == IPCF_TIMEOUT and not waits:
+            return None
+        if status != IPCF_OK:
+            raise_for_channel(channel, status, &error, action)
+        check_kind(channel, kind, &message, action)
+        if message.data != NULL:
+            return take_whole(channel, &message)
+        body = take_long(channel, partial, &message, deadline, &status, &error)
+        if body is not None:
+            return body
+        PyErr_CheckSignals()
+
+
+cdef ipcf_status read_into(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, char *dest,
+                           uint64_t deadline, ipcf_error *error) except *:
+    """Fetch a body, or the rest of one, into dest. What has come when that fails is kept as the partial body."""
+    cdef size_t at = message.received, got = 0
+    cdef ipcf_status status = IPCF_OK
+    if message.data != NULL:
+        with nogil:
+            memcpy(dest, message.data, message.size)
+    elif at != 0:
+        memcpy(dest, bytes_memory(partial.bytes), at)
+    while message.data == NULL and status == IPCF_OK and at < message.size:
+        with nogil:
+            status = ipcf_channel_read_body(channel, dest + at, message.size - at, &got, deadline, error)
+        at += got
+    if status == IPCF_OK:
+        Py_CLEAR(partial.bytes)
+        ipcf_channel_finish(channel)
+        return status
+    if at > message.received:
+        while partial.bytes == NULL or partial.size < at:
+            grow(channel, partial, message.size)
+        memcpy(bytes_memory(partial.bytes), dest, at)
+    leave_partial(channel, partial, status)
+    return status
+
+
+cdef object receive_into(ipcf_channel *channel, partial_body *partial, uint8_t kind, object buffer, object timeout,
+                         str action):
+    cdef Py_buffer view
+    cdef ipcf_message message
+    cdef ipcf_error error
+    cdef ipcf_status status
+    cdef uint64_t deadline = deadline_of(timeout)
+    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+    try:
+        while True:
+            status = begin(channel, deadline, &message, &error)
+            if status == IPCF_OK:
+                check_kind(channel, kind, &message, action)
+                if message.size > <uint64_t>view.len:
+                    ipcf_channel_leave(channel)
+                    raise errors.MessageTooLarge(
+                        f"{action}: the next message has {message.size} bytes, the buffer {view.len}; the message stays "
+                        "at the head, receive it into a larger buffer",
+                        size=message.size,
+                        limit=view.len,
+                    )
+                status = read_into(channel, partial, &message, <char *>view.buf, deadline, &error)
+            if status == IPCF_OK:
+                return message.size
+            if status != IPCF_INTERRUPTED:
+                raise_for_channel(channel, status, &error, action)
+            PyErr_CheckSignals()
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef list receive_all(ipcf_channel *channel, partial_body *partial, uint8_t kind, uint64_t max_bytes, object timeout,
+                      str action):
+    cdef list bodies = [receive_one(channel, partial, kind, True, timeout, action)]
+    cdef ipcf_message message
+    cdef ipcf_error error
+    cdef uint64_t used = len(<bytes>bodies[0])
+    cdef PyObject *body
+    cdef ipcf_status status = ipcf_channel_try_begin(channel, False, &message, &error)
+    while status == IPCF_OK:
+        if message.data == NULL or message.size + used > max_bytes or message.kind not in (kind, IPCF_KIND_ANY):
+            ipcf_channel_leave(channel)
+            break
+        body = PyBytes_FromStringAndSize(<const char *>message.data, message.size)
+        if body == NULL:
+            ipcf_channel_leave(channel)
+            PyErr_NoMemory()
+        used += message.size
+        bodies.append(steal(body))
+        status = ipcf_channel_next(channel, &message)
+    return bodies

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""The three ways to a channel: listen, connect, and a pair within this process."""
+
+from __future__ import annotations
+
+from ipcfast.channels.ipc_channel import IpcChannel
+from ipcfast.channels.listener import Listener, channel_of
+from ipcfast.transports.address import parse_address
+from ipcfast.transports.contract import OWN_FRAMING, Options
+from ipcfast.transports.open import open_connection, open_pair
+
+__all__ = ["connect", "listen", "pair"]
+
+MESSAGE_LIMIT = 64 << 20
+READ_AHEAD_LIMIT = 128 << 20
+SPIN_US = 80
+CAPACITY = 1 << 18
+
+
+def listen(
+    address: str,
+    *,
+    prefix: str | None = None,
+    framing: str = OWN_FRAMING,
+    codec: str = "json",
+    message_limit: int = MESSAGE_LIMIT,
+    read_ahead_limit: int = READ_AHEAD_LIMIT,
+    spin_us: int = SPIN_US,
+) -> Listener:
+    r"""Own an address, from this call until ``close``; clients may connect at once.
+
+    Clients of shared memory and of the local socket are served on one address. Those that speak JSON lines or
+    Content-Length are recognised by their first byte.
+
+    Args:
+        address: ``local://name``, ``shm://name`` (the same), or ``unix:///absolute/path``.
+        prefix: None for the private directory of this user (see below); "auroraview" means
+            ``/tmp/auroraview_<name>`` (``\\.\pipe\auroraview_<name>``), any other text likewise.
+        framing: "length" is ipcfast's own, with a handshake. With "lines" and "content-length" a client that
+            says nothing for 50 ms is handed out all the same. "u32be" recognises nothing.
+        codec: "json", "msgpack", "raw" or "pickle"; the handshake refuses a client with another one.
+        message_limit: Bytes of one received message; a larger one raises MessageTooLarge and is skipped.
+        read_ahead_limit: Bytes that are taken in while a send waits for room, so that two large sends do
+            not deadlock.
+        spin_us: Microseconds of looking before sleeping; 0 sleeps at once.
+
+    The private directory is ``IPCFAST_RUNTIME_DIR`` where set, else ``/run/user/<uid>/ipcfast``, else
+    ``/tmp/ipcfast-<uid>``, with mode 0700.
+
+    Raises:
+        AddressInUse: A live server owns the address; it is left alone. What a dead one left is taken over.
+        PermissionDenied: The socket or its directory is another user's, or open to others.
+        IoError: The system refused.
+        ValueError: The address or an option is none.
+    """
+    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us)
+    return Listener(parse_address(address, prefix=prefix), options)
+
+
+def connect(
+    address: str,
+    *,
+    timeout: float | None = 5.0,
+    prefix: str | None = None,
+    framing: str = OWN_FRAMING,
+    codec: str = "json",
+    message_limit: int = MESSAGE_LIMIT,
+    read_ahead_limit: int = READ_AHEAD_LIMIT,
+    spin_us: int = SPIN_US,
+    capacity: int = CAPACITY,
+) -> IpcChannel:
+    """Connect to a listener, and wait for one that is just starting.
+
+    Args:
+        address: ``shm://name`` for shared memory, ``local://name`` for the socket, or
+            ``unix:///absolute/path``.
+        timeout: Seconds for the server to be there and to accept; None waits for ever. With 0 there is one
+            attempt, and a server that is there still has 5 s to accept.
+        prefix: As for ``listen``; both sides must give the same.
+        framing: As for ``listen``. Only "length" has a handshake; with the others no server needs to answer.
+        codec: As for ``listen``; both sides must give the same.
+        message_limit: As for ``listen``; each side has its own.
+        read_ahead_limit: As for ``listen``.
+        spin_us: As for ``listen``.
+        capacity: Bytes of the ring of each direction, for shared memory: made a power of two from 4 KiB to
+            64 MiB. Larger messages pass as well, piece by piece.
+
+    Returns:
+        A SharedMemoryChannel for ``shm://``, else a LocalSocketChannel.
+
+    Raises:
+        AddressNotFound: Nobody listened there all the while.
+        PermissionDenied: The address or the server is another user's.
+        ConnectError: The server refused (its reason is told), or speaks another framing.
+        ChannelTimeout: The server is there, but did not accept in time.
+        ValueError: The address or an option is none.
+    """
+    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)
+    where = parse_address(address, prefix=prefix)
+    return channel_of(open_connection(where, options, timeout), where.name, codec)
+
+
+def pair(
+    kind: str = "local",
+    *,
+    framing: str = OWN_FRAMING,
+    codec: str = "json",
+    message_limit: int = MESSAGE_LIMIT,
+    read_ahead_limit: int = READ_AHEAD_LIMIT,
+    spin_us: int = SPIN_US,
+    capacity: int = CAPACITY,
+) -> tuple[IpcChannel, IpcChannel]:
+    """Return both ends of a channel within this process: for tests, and between threads.
+
+    Args:
+        kind: "local" or "shm".
+        framing: As for ``listen``; "shm" has only "length".
+        codec: As for ``listen``.
+        message_limit: As for ``listen``.
+        read_ahead_limit: As for ``listen``.
+        spin_us: As for ``listen``.
+        capacity: As for ``connect``.
+
+    Raises:
+        ValueError: ``kind`` or an option is none of these.
+        IoError: The system refused.
+    """
+    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)
+    one, other = open_pair(kind, options)
+    return channel_of(one, f"{kind}_a", codec), channel_of(other, f"{kind}_b", codec)

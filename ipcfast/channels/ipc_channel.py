@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: MIT
+"""The channel: a transport and a codec, messages and bytes both ways, from open to closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ipcfast.errors import ChannelClosed, ChannelTimeout, Disconnected, SerializationError, ShuttingDown
+from ipcfast.protocol.codec import codec_named
+from ipcfast.protocol.messages import IpcMessage
+from ipcfast.transports.contract import Transport
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["IpcChannel", "Peer"]
+
+_SelfT = TypeVar("_SelfT", bound="IpcChannel")
+
+# The transport does these as they are, so an instance holds the transport's own methods: no call is forwarded
+# (65 ns against 86 ns). What a subclass overrides stays overridden.
+_OF_THE_TRANSPORT = (
+    "send_bytes",
+    "send_many",
+    "recv_bytes",
+    "try_recv_bytes",
+    "recv_bytes_into",
+    "recv_many",
+    "poll",
+    "fileno",
+)
+
+
+class Peer(NamedTuple):
+    """Who sits at the other end, as the operating system says.
+
+    Attributes:
+        pid: Its process; None where the system does not tell.
+        uid: Its user; None where the system does not tell.
+    """
+
+    pid: int | None
+    uid: int | None
+
+
+class IpcChannel:
+    """One connection that carries messages and bytes, both ways (R1, R13, R14-R29).
+
+    Channels come from ``ipcfast.connect``, ``ipcfast.listen`` and ``ipcfast.pair``, and from the
+    constructors of the subclasses. A class of your own may inherit from this one: give ``__init__`` a name
+    and override what you need; what is not overridden raises NotImplementedError (R29).
+
+    Threads: every method may be called from any thread (R25). One thread may send while another receives;
+    several senders, or receivers, take turns and never interleave. ``close`` and ``shutdown`` from any
+    thread, Ctrl-C, the timeout, and the peer's end interrupt every blocked call.
+
+    Timeouts are in seconds: None waits for ever, 0 tries once without sleeping. They are never early. A
+    receive that timed out has lost nothing. A send that timed out with ``ChannelTimeout.begun`` is on its
+    way: the next send finishes it, so do not send it again.
+
+    Errors: Disconnected once the peer has ended and everything that it sent was received; ChannelClosed after
+    ``close`` and in a forked child; ShuttingDown after ``shutdown``; ChannelTimeout; MessageTooLarge for a
+    message above the limit, which is skipped; FrameError when the peer breaks the protocol, which ends the
+    channel; and below those that are particular to a method.
+    """
+
+    def __init__(self, name: str = "", *, transport: Transport | None = None, codec: str = "json") -> None:
+        self._name = name
+        self._codec = codec_named(codec)
+        self._transport: Transport | None = None
+        self._is_shutdown = False
+        self._is_closed = False
+        if transport is not None:
+            self._attach(transport)
+
+    def _attach(self, transport: Transport) -> None:
+        """Begin to use a transport."""
+        self._transport = transport
+        self._send_message = transport.send_message
+        self._recv_message = transport.recv_message
+        self._try_recv_message = transport.try_recv_message
+        self._encode = self._codec.encode
+        self._decode = self._codec.decode
+        for method in _OF_THE_TRANSPORT:
+            if getattr(type(self), method) is getattr(IpcChannel, method):
+                setattr(self, method, getattr(transport, method))
+
+    def _opened(self) -> Transport:
+        """Return the transport; a subclass that connects on first use does so here."""
+        if self._transport is not None:
+            return self._transport
+        if self._is_closed:
+            raise ChannelClosed(f"{self!r} was closed")
+        raise NotImplementedError(f"{type(self).__name__} has no transport: override this method")
+
+    def __getattr__(self, attribute: str) -> Any:
+        # Reached only before _attach: opens a channel that connects on first use.
+        if attribute in ("_send_message", "_recv_message", "_try_recv_message", "_encode", "_decode"):
+            self._opened()
+            return self.__dict__[attribute]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+
+    # ---- messages
+    # ---------------------------------------------------------------------------------------------
+
+    def send(self, message: IpcMessage | dict[str, Any], timeout: float | None = None) -> bool:
+        """Send one message: an IpcMessage, or a dict that is sent as it is (R14, R26, D11).
+
+        Returns:
+            True. Whatever goes wrong raises (D3).
+
+        Raises:
+            SerializationError: The codec cannot carry it; nothing was sent.
+        """
+        if isinstance(message, IpcMessage):
+            message = message.to_dict()
+        elif not isinstance(message, dict):
+            raise SerializationError(
+                f"send takes an IpcMessage or a dict, not {type(message).__name__}: use send_json"
+            )
+        self._send_message(self._encode(message), timeout)
+        return True
+
+    def recv(self, timeout: float | None = None) -> IpcMessage:
+        """Return the next message (R15).
+
+        Raises:
+            SerializationError: It is not a message; it was taken off the channel, which goes on.
+            ReceiveFailed: Bytes come next, and stay there: use ``recv_bytes``.
+        """
+        return IpcMessage.from_dict(self._decode(self._recv_message(timeout)))
+
+    def try_recv(self) -> IpcMessage | None:
+        """Return the next message, or None when none is there (R16). Never waits.
+
+        Raises:
+            SerializationError, ReceiveFailed: As ``recv``.
+        """
+        document = self._try_recv_message()
+        return None if document is None else IpcMessage.from_dict(self._decode(document))
+
+    def receive(self, timeout: float | None = None) -> IpcMessage | None:
+        """Return the next message, or None when none came in time or the channel has ended (R27, R53, D3).
+
+        Raises:
+            SerializationError, ReceiveFailed: As ``recv``.
+        """
+        try:
+            return self.recv(timeout)
+        except (ChannelTimeout, Disconnected, ShuttingDown, ChannelClosed):
+            return None
+
+    def send_json(self, value: Any, timeout: float | None = None) -> None:
+        """Send any value as a message of type "data" (R17, D11).
+
+        Raises:
+            SerializationError: The codec cannot carry it; nothing was sent.
+        """
+        self._send_message(self._encode({"type": "data", "data": value}), timeout)
+
+    def recv_json(self, timeout: float | None = None) -> Any:
+        """Return the data of the next message if its type is "data", any other value whole (R18, D11).
+
+        Raises:
+            SerializationError: It cannot be decoded; it was taken off the channel, which goes on.
+            ReceiveFailed: Bytes come next, and stay there: use ``recv_bytes``.
+        """
+        value = self._decode(self._recv_message(timeout))
+        if type(value) is dict and value.get("type") == "data":
+            return value.get("data", {})
+        return value
+
+    def __iter__(self) -> Iterator[IpcMessage]:
+        """Give message after message, until the peer or this side ends the channel.
+
+        Raises:
+            SerializationError, ReceiveFailed: As ``recv``. Iterate again to go on.
+        """
+        while True:
+            try:
+                message = self.recv()
+            except (Disconnected, ShuttingDown, ChannelClosed):
+                return
+            yield message
+
+    # ---- bytes
+    # ------------------------------------------------------------------------------------------------
+
+    def send_bytes(self, data: Buffer, timeout: float | None = None) -> None:
+        """Send bytes as one message, without a codec. The buffer may be reused when this returns."""
+        self._opened().send_bytes(data, timeout)
+
+    def send_many(self, items: Sequence[Buffer], timeout: float | None = None) -> None:
+        """Send several byte messages in order; for small ones several times faster than one by one.
+
+        Raises:
+            ChannelTimeout: ``.sent`` says how many were handed over, the begun one included.
+        """
+        self._opened().send_many(items, timeout)
+
+    def recv_bytes(self, timeout: float | None = None) -> bytes:
+        """Return the next byte message.
+
+        Raises:
+            ReceiveFailed: A message of a codec comes next, and stays there: use ``recv``.
+        """
+        return self._opened().recv_bytes(timeout)
+
+    def try_recv_bytes(self) -> bytes | None:
+        """Return the next byte message, or None when none is there. Never waits.
+
+        Raises:
+            ReceiveFailed: As ``recv_bytes``.
+        """
+        return self._opened().try_recv_bytes()
+
+    def recv_bytes_into(self, buffer: Buffer, timeout: float | None = None) -> int:
+        """Receive the next byte message into a writable buffer of yours.
+
+        Returns:
+            Its size in bytes.
+
+        Raises:
+            ReceiveFailed: It is larger than the buffer, or a codec's message; it stays there.
+        """
+        return self._opened().recv_bytes_into(buffer, timeout)
+
+    def recv_many(self, max_bytes: int = 65536, timeout: float | None = None) -> list[bytes]:
+        """Wait for one byte message; return it and those there behind it, up to ``max_bytes`` in all.
+
+        The first one is returned whatever its size.
+
+        Raises:
+            ReceiveFailed: As ``recv_bytes``, for the first one.
+        """
+        return self._opened().recv_many(max_bytes, timeout)
+
+    # ---- waiting
+    # ----------------------------------------------------------------------------------------------
+
+    def poll(self, timeout: float | None = 0.0) -> bool:
+        """Return whether a receive would not wait: a message is there, or the end is."""
+        return self._opened().poll(timeout)
+
+    def fileno(self) -> int:
+        """Return a descriptor for select, asyncio and Qt: readable while ``poll`` is true.
+
+        It belongs to the channel: never read from it. POSIX only.
+        """
+        return self._opened().fileno()
+
+    # ---- life
+    # -------------------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """End both directions gracefully (R21): the peer receives all that was sent, then Disconnected.
+
+        On this side every call, also one that is blocked, raises ShuttingDown at once. Idempotent.
+        """
+        self._is_shutdown = True
+        if self._transport is not None:
+            self._transport.shutdown()
+
+    def is_shutdown(self) -> bool:
+        """Return whether ``shutdown`` or ``close`` was called on this side (R22)."""
+        return self._is_shutdown
+
+    def close(self) -> None:
+        """Shut down and free everything (R28). Blocked calls raise ChannelClosed. Idempotent, never fails."""
+        self._is_shutdown = self._is_closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called on this side."""
+        return self._is_closed
+
+    def __enter__(self: _SelfT) -> _SelfT:
+        """Return the channel; it is closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the channel."""
+        self.close()
+
+    # ---- what it is
+    # -------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name that the channel was made with (R24)."""
+        return self._name
+
+    @property
+    def peer(self) -> Peer:
+        """The process and the user at the other end."""
+        transport = self._opened()
+        return Peer(transport.peer_pid, transport.peer_uid)
+
+    @property
+    def peer_died(self) -> bool | None:
+        """Whether the peer ended without goodbye; None while it lives, or where the wire cannot tell."""
+        return self._opened().peer_died
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the channel carries: "messages" (not with codec "raw") and "bytes"."""
+        return frozenset({"messages", "bytes"} if self._codec.carries_messages else {"bytes"})
+
+    def __repr__(self) -> str:
+        """Return the class, the name and the state."""
+        state = "closed" if self._is_closed else "shut down" if self._is_shutdown else "open"
+        return f"<{type(self).__name__} {self._name!r} {state}>"

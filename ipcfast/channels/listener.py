@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""The listener: owns an address and makes a channel of each client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TypeVar
+
+from ipcfast.channels.ipc_channel import IpcChannel
+from ipcfast.errors import ChannelClosed
+from ipcfast.transports.acceptor import Acceptor
+from ipcfast.transports.address import Address
+from ipcfast.transports.contract import Opened, Options
+
+__all__ = ["Listener", "channel_of"]
+
+_SelfT = TypeVar("_SelfT", bound="Listener")
+
+
+class Listener:
+    """Accepts clients at one address: of shared memory, of the local socket, and of sniffed framings alike.
+
+    Clients are greeted within ``accept``, all at the same time: one that is slow or silent does not hold up
+    the others, and is dropped after 5 s. There is no thread, so nobody is greeted while nobody accepts.
+
+    Threads: every method may be called from any thread; several may accept. After a fork the listener stays
+    with the parent: in the child it raises ChannelClosed.
+    """
+
+    def __init__(self, address: Address, options: Options) -> None:
+        self._name = address.name
+        self._codec = options.codec
+        self._acceptor = Acceptor(address, options)
+
+    @property
+    def address(self) -> str:
+        """The address as it was given: what a client connects to."""
+        return self._acceptor.address.text
+
+    @property
+    def path(self) -> str:
+        """The path of the socket or pipe."""
+        return self._acceptor.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called, or this is a forked child."""
+        return self._acceptor.closed
+
+    def accept(self, timeout: float | None = None) -> IpcChannel:
+        """Wait for a client and return the channel to it (R62, R94).
+
+        Args:
+            timeout: Seconds; None waits for ever, 0 takes a client that is ready.
+
+        Raises:
+            ChannelTimeout: No client was ready in time.
+            ChannelClosed: ``close`` was called, before or meanwhile.
+            IoError: The system refused, for instance because no descriptors are left; accepting may go on.
+        """
+        return channel_of(self._acceptor.accept(timeout), self._name, self._codec)
+
+    def __iter__(self) -> Iterator[IpcChannel]:
+        """Give client after client, until the listener is closed."""
+        while True:
+            try:
+                channel = self.accept()
+            except ChannelClosed:
+                return
+            yield channel
+
+    def close(self) -> None:
+        """Give the address back; a blocked ``accept`` raises ChannelClosed. Accepted channels stay. Idempotent."""
+        self._acceptor.close()
+
+    def __enter__(self: _SelfT) -> _SelfT:
+        """Return the listener; it is closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the listener."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the address and the state."""
+        return f"<{type(self).__name__} {self.address} {'closed' if self.closed else 'open'}>"
+
+
+def channel_of(opened: Opened, name: str, codec: str) -> IpcChannel:
+    """Return the channel around a transport that is ready."""
+    # Here and not above: the classes offer .server(), which gives a listener.
+    from ipcfast.channels.local_socket import LocalSocketChannel
+    from ipcfast.channels.shared_memory import SharedMemoryChannel
+
+    if opened.is_ring:
+        return SharedMemoryChannel(name, codec=codec, transport=opened.transport)
+    return LocalSocketChannel(name, framing=opened.framing, codec=codec, transport=opened.transport)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Channels over a local socket: a Unix domain socket, on Windows a named pipe (R54-R66)."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from ipcfast.channels.connecting import ConnectingChannel
+from ipcfast.channels.listener import Listener
+from ipcfast.transports.address import parse_address
+from ipcfast.transports.contract import Options, Transport
+
+__all__ = ["LocalSocketChannel", "LocalSocketChannelServer"]
+
+_ChannelT = TypeVar("_ChannelT", bound="LocalSocketChannel")
+_ServerT = TypeVar("_ServerT", bound="LocalSocketChannelServer")
+
+# What the documents' programs use: JSON lines over /tmp/auroraview_<name> (D1).
+PREFIX = "auroraview"
+FRAMING = "lines"
+
+
+class LocalSocketChannel(ConnectingChannel):
+    r"""A channel over a local socket.
+
+    The constructor and the class methods speak as the documents' programs do: JSON lines over
+    ``/tmp/auroraview_<name>`` (``\\.\pipe\auroraview_<name>``). ``ipcfast.connect`` and ``listen`` give
+    channels of this class with ipcfast's own framing. A channel made by the constructor connects when it is
+    first used.
+
+    Args:
+        name: What the address is made of: no ``/``, ``\``, ``..`` or NUL.
+        is_server: Whether to listen, and to accept one client, in place of connecting (R58).
+        prefix: What stands before the name; None for the private directory.
+        framing: "lines", "content-length", "u32be", or "length", which is ipcfast's own.
+        codec: "json", "msgpack", "raw" or "pickle"; both sides must name the same.
+        timeout: Seconds that connecting, or accepting, may take; None for ever.
+        transport: What moves the messages, where there is a connection already.
+    """
+
+    WINDOWS_PIPE_PREFIX = rf"\\.\pipe\{PREFIX}_"
+    UNIX_SOCKET_PREFIX = f"/tmp/{PREFIX}_"
+
+    def __init__(
+        self,
+        name: str,
+        is_server: bool = False,
+        *,
+        prefix: str | None = PREFIX,
+        framing: str = FRAMING,
+        codec: str = "json",
+        timeout: float | None = 5.0,
+        transport: Transport | None = None,
+    ) -> None:
+        address = None if transport is not None else parse_address(f"local://{name}", prefix=prefix)
+        super().__init__(
+            name,
+            address,
+            Options(framing=framing, codec=codec),
+            is_server=is_server,
+            connect_timeout=timeout,
+            transport=transport,
+        )
+
+    @classmethod
+    def server(
+        cls, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = "json"
+    ) -> LocalSocketChannelServer:
+        """Listen under a name (R59). Clients may connect from now on, so start them afterwards (R92).
+
+        Raises:
+            AddressInUse: A live server owns the name.
+            PermissionDenied: The socket of that name is another user's.
+            ValueError: The name or an option is none.
+        """
+        return LocalSocketChannelServer(name, prefix=prefix, framing=framing, codec=codec)
+
+    @classmethod
+    def connect(
+        cls: type[_ChannelT],
+        name: str,
+        *,
+        prefix: str | None = PREFIX,
+        framing: str = FRAMING,
+        codec: str = "json",
+        timeout: float | None = 5.0,
+    ) -> _ChannelT:
+        """Connect to the server of that name, and wait for one that is just starting (R60).
+
+        Raises:
+            AddressNotFound: No server listened there all the while.
+            PermissionDenied: The server is another user's.
+            ConnectError, ChannelTimeout: The server refused, or did not take us in time.
+            ValueError: The name or an option is none.
+        """
+        channel = cls(name, prefix=prefix, framing=framing, codec=codec, timeout=timeout)
+        channel.open()
+        return channel
+
+
+class LocalSocketChannelServer(Listener):
+    """Listens under a name as the documents' programs do (R61): JSON lines over ``/tmp/auroraview_<name>``.
+
+    Other framings are sniffed from a client's first byte; one that is silent for 50 ms is handed out as it
+    is.
+    """
+
+    def __init__(
+        self, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = "json"
+    ) -> None:
+        super().__init__(
+            parse_address(f"local://{name}", prefix=prefix), Options(framing=framing, codec=codec)
+        )
+
+    @classmethod
+    def new(
+        cls: type[_ServerT],
+        name: str,
+        *,
+        prefix: str | None = PREFIX,
+        framing: str = FRAMING,
+        codec: str = "json",
+    ) -> _ServerT:
+        """Do what the constructor does, under the name that the documents give it (R61)."""
+        return cls(name, prefix=prefix, framing=framing, codec=codec)

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""From an address to the path of the socket or pipe: names, prefixes, private directory, long paths (D1)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+from dataclasses import dataclass
+
+from ipcfast.errors import IoError, PermissionDenied
+from ipcfast.transports.windows_user import current_user_sid
+
+__all__ = ["RUNTIME_DIR_VARIABLE", "Address", "parse_address", "pipe_path", "private_directory"]
+
+RUNTIME_DIR_VARIABLE = "IPCFAST_RUNTIME_DIR"
+
+SCHEMES = ("local", "shm", "unix")
+SUFFIX = ".sock"
+# sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS and the BSDs, the closing NUL included.
+SOCKET_PATH_MAX = 107 if sys.platform == "linux" else 103
+# The listener binds "~" and up to 16 digits beside the path and renames that
+# (csrc/ipcf/posix/listener_lock.h).
+TEMPORARY_NAME_MAX = 17
+# A pipe's name after \\.\pipe\ may have 256 characters.
+PIPE_NAME_MAX = 256
+PIPE_PREFIX = "\\\\.\\pipe\\"
+HASH_DIGITS = 32
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a listener listens.
+
+    Attributes:
+        text: As the user wrote it.
+        scheme: "local", "shm" or "unix".
+        name: The name, or for "unix" the path.
+        prefix: What stands before the name, None for the private directory.
+    """
+
+    text: str
+    scheme: str
+    name: str
+    prefix: str | None = None
+
+    @property
+    def wants_ring(self) -> bool:
+        """Whether a client of this address asks for shared memory."""
+        return self.scheme == "shm"
+
+    def path_to_connect(self) -> str:
+        """Return the path to connect to.
+
+        Raises:
+            PermissionDenied: The private directory exists, but another user could have put something into it.
+        """
+        return self._path(create=False)
+
+    def path_to_listen(self) -> str:
+        """Return the path to listen on; makes the private directory where it is missing.
+
+        Raises:
+            PermissionDenied: The private directory belongs to another user, or is open to others.
+            IoError: It cannot be made.
+        """
+        return self._path(create=True)
+
+    def _path(self, *, create: bool) -> str:
+        if sys.platform == "win32" and self.scheme != "unix":
+            return pipe_path(self.name, self.prefix, current_user_sid())
+        if self.scheme == "unix":
+            path = self.name
+        elif self.prefix is not None:
+            path = f"/tmp/{self.prefix}_{self.name}"
+        else:
+            path = f"{private_directory(create=create)}/{self.name}{SUFFIX}"
+        if sys.platform == "win32" or fits(path, with_room=self.scheme != "unix"):
+            return path
+        return shortened(path, create=create)
+
+
+def parse_address(text: str, *, prefix: str | None = None) -> Address:
+    r"""Read ``local://name``, ``shm://name`` or ``unix:///path``.
+
+    ``local://x`` and ``shm://x`` are one address; only what the client asks for differs. With a prefix the
+    socket is ``/tmp/<prefix>_<name>`` (``\\.\pipe\<prefix>_<name>``), without one it lies in the private
+    directory.
+
+    Raises:
+        ValueError: The address has another form, or a name that could lead out of its directory.
+    """
+    scheme, separator, name = text.partition("://")
+    if not separator or scheme not in SCHEMES:
+        raise ValueError(f"address {text!r} is not one of local://name, shm://name, unix:///path")
+    if scheme == "unix":
+        if prefix is not None:
+            raise ValueError(f"address {text!r} is a path already, prefix {prefix!r} does not apply")
+        if not name.startswith("/") or name.endswith("/") or "\0" in name:
+            raise ValueError(
+                f"address {text!r} must name a file by its absolute path: unix:///directory/file"
+            )
+        return Address(text, scheme, name)
+    check_name(name, "name")
+    if prefix is not None:
+        check_name(prefix, "prefix")
+    return Address(text, scheme, name, prefix)
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse names that could lead out of their directory, or that the file system cannot hold.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    if not name:
+        raise ValueError(f"the {what} is empty")
+    for forbidden in ("/", "\\", "..", "\0"):
+        if forbidden in name:
+            raise ValueError(
+                f"{what} {name!r} contains {forbidden!r}; use letters, digits, '-', '_' and single dots"
+            )
+    if name == "." or name.startswith("~"):
+        raise ValueError(
+            f"{what} {name!r} must not be '.' or begin with '~', which names a socket in the making"
+        )
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} {name!r} is not valid text: it contains a lone surrogate") from None
+
+
+def private_directory(*, create: bool) -> str:
+    """Return the directory of this user's sockets, the same whatever the environment of the two sides (D1).
+
+    ``IPCFAST_RUNTIME_DIR`` where set, else ``/run/user/<uid>/ipcfast`` where ``/run/user/<uid>`` exists, else
+    ``/tmp/ipcfast-<uid>``. Mode 0700. A directory that is not there is fine for connecting: nobody listens
+    then.
+
+    Raises:
+        PermissionDenied: It is another user's, open to others, or no directory.
+        IoError: It cannot be made.
+        ValueError: ``IPCFAST_RUNTIME_DIR`` is not an absolute path.
+    """
+    chosen = os.environ.get(RUNTIME_DIR_VARIABLE)
+    if chosen and not os.path.isabs(chosen):
+        raise ValueError(f"{RUNTIME_DIR_VARIABLE} is {chosen!r}, must be an absolute path")
+    return checked_directory(chosen.rstrip("/") or "/" if chosen else default_directory(), create=create)
+
+
+def default_directory() -> str:
+    """Return where the private directory is when the environment does not say."""
+    user = os.geteuid()
+    session = f"/run/user/{user}"
+    return f"{session}/ipcfast" if os.path.isdir(session) else f"/tmp/ipcfast-{user}"
+
+
+def checked_directory(path: str, *, create: bool) -> str:
+    """Return ``path`` once it is sure that only this user can put anything there."""
+    if create:
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            reason = f"cannot make the directory {path} for sockets: {error.strerror}; make it, or set"
+            kind = PermissionDenied if isinstance(error, PermissionError) else IoError
+            raise kind(f"{reason} {RUNTIME_DIR_VARIABLE}", errno=error.errno, filename=path) from error
+    try:
+        found = os.lstat(path)  # not stat: a link could lead into a directory of somebody else
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        raise PermissionDenied(
+            f"cannot look at the directory {path}: {error.strerror}", errno=error.errno, filename=path
+        ) from error
+    problem = None
+    if not stat.S_ISDIR(found.st_mode):
+        problem = "is a symbolic link" if stat.S_ISLNK(found.st_mode) else "is no directory"
+    elif found.st_uid != os.geteuid():
+        problem = f"belongs to user {found.st_uid}, not to user {os.geteuid()}"
+    elif found.st_mode & 0o077:
+        problem = f"has mode {stat.S_IMODE(found.st_mode):04o}, so others can reach into it; it must be 0700"
+    if problem:
+        raise PermissionDenied(
+            f"{path} {problem}: remove it, or set {RUNTIME_DIR_VARIABLE} to a directory of your own",
+            filename=path,
+        )
+    return path
+
+
+def fits(path: str, *, with_room: bool) -> bool:
+    """Return whether a socket address can hold the path, and where asked, the name that is bound before it.
+
+    A ``unix://`` path is taken as it is while that is possible at all, because a stranger may listen there.
+    """
+    encoded = os.fsencode(path)
+    directory = encoded.rpartition(b"/")[0]
+    return len(encoded) <= SOCKET_PATH_MAX and not (
+        with_room and len(directory) + 1 + TEMPORARY_NAME_MAX > SOCKET_PATH_MAX
+    )
+
+
+def shortened(path: str, *, create: bool) -> str:
+    """Return the short stand-in for a path that no socket address can hold: the same on both sides."""
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:HASH_DIGITS]
+    return f"{checked_directory(default_directory(), create=create)}/{digest}{SUFFIX}"
+
+
+def pipe_path(name: str, prefix: str | None, user: str) -> str:
+    r"""Return a Windows pipe's path: ``\\.\pipe\ipcfast_<user SID>_<name>`` or ``\\.\pipe\<prefix>_<name>``."""
+    pipe = f"ipcfast_{user}_{name}" if prefix is None else f"{prefix}_{name}"
+    if len(pipe) > PIPE_NAME_MAX:
+        digest = hashlib.sha256(pipe.encode()).hexdigest()[:HASH_DIGITS]
+        pipe = f"ipcfast_{user}_{digest}" if prefix is None else f"ipcfast_{digest}"
+    return PIPE_PREFIX + pipe

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The methods that every transport has, and the options that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["FRAMINGS", "OWN_FRAMING", "Opened", "Options", "Transport"]
+
+OWN_FRAMING = "length"
+FRAMINGS = (OWN_FRAMING, "lines", "content-length", "u32be")
+
+_MIB = 1 << 20
+_LIMIT_MAX = (1 << 63) - 1
+
+
+class Transport(Protocol):
+    """Whole messages as bytes, both ways, safe from several threads.
+
+    ``_native.StreamChannel`` and ``_native.RingChannel`` are transports. ``timeout`` is in seconds, None is
+    for ever, 0 a single attempt that never sleeps. Every blocked call ends with the timeout, Ctrl-C,
+    ``close`` or ``shutdown`` from any thread, and the peer's end.
+    """
+
+    def send_bytes(self, data: Buffer, timeout: float | None = None) -> None:
+        """Send one message of kind BYTES."""
+
+    def send_message(self, data: Buffer, timeout: float | None = None) -> None:
+        """Send one message of kind MESSAGE: the document of a codec."""
+
+    def send_many(self, items: Sequence[Buffer], timeout: float | None = None) -> None:
+        """Send several of kind BYTES, in order."""
+
+    def recv_bytes(self, timeout: float | None = None) -> bytes:
+        """Return the next message, which must be of kind BYTES or ANY."""
+        ...
+
+    def recv_message(self, timeout: float | None = None) -> bytes:
+        """Return the next message, which must be of kind MESSAGE or ANY."""
+        ...
+
+    def try_recv_bytes(self) -> bytes | None:
+        """Return what ``recv_bytes`` would, or None where it would wait."""
+        ...
+
+    def try_recv_message(self) -> bytes | None:
+        """Return what ``recv_message`` would, or None where it would wait."""
+        ...
+
+    def recv_bytes_into(self, buffer: Buffer, timeout: float | None = None) -> int:
+        """Receive into ``buffer``; return the size in bytes."""
+        ...
+
+    def recv_many(self, max_bytes: int = 65536, timeout: float | None = None) -> list[bytes]:
+        """Return at least one message and whatever else is there, up to ``max_bytes`` in all."""
+        ...
+
+    def poll(self, timeout: float | None = 0.0) -> bool:
+        """Return whether a receive would not wait, the peer's end included."""
+        ...
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while ``poll`` is true. POSIX only."""
+        ...
+
+    @property
+    def peer_pid(self) -> int | None:
+        """The peer's process, as the system says."""
+        ...
+
+    @property
+    def peer_uid(self) -> int | None:
+        """The peer's user, as the system says."""
+        ...
+
+    @property
+    def peer_died(self) -> bool | None:
+        """Whether the peer ended without goodbye; None while it lives or where the wire cannot tell."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        ...
+
+    def is_shutdown(self) -> bool:
+        """Return whether ``shutdown`` was called."""
+        ...
+
+    def shutdown(self) -> None:
+        """End both directions: the peer receives what was sent, then the end."""
+
+    def close(self) -> None:
+        """Shut down and free everything. Idempotent."""
+
+    def abandon(self) -> None:
+        """In a forked child: close descriptors without a word to the peer."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a transport is made: chosen by name, checked once, the same for listening and connecting.
+
+    Attributes:
+        framing: How messages are cut out of the stream: "length" (ipcfast's own, with handshake), "lines",
+            "content-length" or "u32be".
+        codec: Name of the codec; the handshake compares it.
+        message_limit: Bytes of one received message; a larger one raises MessageTooLarge and is skipped.
+        read_ahead_limit: Bytes taken in while a send waits for room.
+        spin_us: Microseconds of looking before sleeping; 0 sleeps at once.
+        capacity: Bytes of each of the two rings of shared memory that this side asks for.
+    """
+
+    framing: str = OWN_FRAMING
+    codec: str = "json"
+    message_limit: int = 64 * _MIB
+    read_ahead_limit: int = 128 * _MIB
+    spin_us: int = 80
+    capacity: int = _MIB // 4
+
+    def __post_init__(self) -> None:
+        if self.framing not in FRAMINGS:
+            raise ValueError(f"framing {self.framing!r} is not one of {', '.join(FRAMINGS)}")
+        if self.codec == "pickle" and self.framing != OWN_FRAMING:
+            # Without the handshake nobody knows what the peer sends, and pickle runs what it is sent.
+            raise ValueError(
+                f"codec 'pickle' needs framing {OWN_FRAMING!r}, whose handshake makes both sides name it"
+            )
+        for name in ("message_limit", "read_ahead_limit", "capacity"):
+            value = getattr(self, name)
+            if not 0 < value <= _LIMIT_MAX:
+                raise ValueError(f"{name} is {value}, must be between 1 and {_LIMIT_MAX} bytes")
+        if self.spin_us < 0:
+            raise ValueError(f"spin_us is {self.spin_us}, must not be negative")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A transport that is ready for messages.
+
+    Attributes:
+        transport: What moves the messages.
+        is_ring: Whether they move through shared memory.
+        framing: The framing of sending on a stream.
+    """
+
+    transport: Transport
+    is_ring: bool
+    framing: str

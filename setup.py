@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The extension table: which capability is built from which C files."""
+
+from __future__ import annotations
+
+import sys
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# What one system does in its own way: (doorbell, peer's process, ready set, shared memory).
+MECHANISMS = {
+    "linux": ("doorbell_eventfd", "peer_linux", "ready_set_epoll", "shm_memfd"),
+    "darwin": ("doorbell_pipe", "peer_macos", "ready_set_kqueue", "shm_named"),
+}
+if sys.platform not in MECHANISMS:
+    raise SystemExit(f"ipcfast cannot be built for {sys.platform} yet, only for Linux and macOS")
+DOORBELL, PEER, READY_SET, MEMORY = (f"posix/{name}" for name in MECHANISMS[sys.platform])
+
+STREAM = ["posix/descriptor", "posix/os_error", "posix/stream", "posix/unix_socket", PEER]
+LISTENER = ["posix/accept", "posix/listener", "posix/listener_lock"]
+FRAME = ["frame", "frame_content_length", "frame_lines"]
+CHANNEL = ["status", "buffer", "channel", "posix/clock", "posix/lock", DOORBELL, *STREAM]
+WAITING = ["posix/wait", READY_SET]
+STREAM_CHANNEL = [
+    "stream_channel",
+    "stream_channel_intake",
+    "stream_channel_receive",
+    "stream_channel_send",
+    "stream_channel_wait",
+]
+RING = ["ring", "ring_channel", "ring_channel_receive", "ring_channel_send", "ring_segment"]
+
+CAPABILITIES = {
+    "status": ["status", "posix/clock"],
+    "frame": ["status", "buffer", *FRAME, "frame_splitter"],
+    "sending": [],
+    "receiving": CHANNEL,
+    "message_channel": CHANNEL,
+    "stream_channel": [*CHANNEL, *WAITING, "posix/stream_handles", *FRAME, *STREAM_CHANNEL],
+    "stream_listener": ["status", "posix/clock", "posix/wait", *STREAM, *LISTENER],
+    "ring_channel": [*CHANNEL, *WAITING, *RING, "posix/shm", MEMORY],
+}
+
+
+def extension(capability: str, c_files: list[str]) -> Extension:
+    """Give the extension of one capability: its binding, and the C files that the table names."""
+    return Extension(
+        f"ipcfast._native.{capability}",
+        [f"ipcfast/_native/{capability}.pyx", *(f"csrc/ipcf/{name}.c" for name in c_files)],
+        include_dirs=["csrc"],
+        define_macros=[("_GNU_SOURCE", None)] if sys.platform == "linux" else [],
+        extra_compile_args=["-std=c11", "-O2", "-g0", "-fvisibility=hidden", "-pthread"],
+        extra_link_args=["-pthread"],
+        depends=glob("csrc/ipcf/**/*.h", recursive=True),
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(capability, c_files) for capability, c_files in CAPABILITIES.items()],
+        build_dir="build/cython",
+        compiler_directives={"language_level": 3, "freethreading_compatible": True},
+    )
+)

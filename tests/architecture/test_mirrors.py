@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Holds the tree to its mirrors: a test for every module and every C file, and twins with equal stems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "ipcfast"
+CORE = ROOT / "csrc" / "ipcf"
+C_TESTS = ROOT / "csrc" / "tests"
+
+# Modules and C files whose test is not at the mirrored path, with the test that covers them.
+TESTED_ELSEWHERE: dict[str, str] = {}
+C_TESTED_ELSEWHERE: dict[str, str] = {}
+
+
+def modules() -> list[str]:
+    """Every module with something to test: an __init__ that only documents or gathers has nothing."""
+    found = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyx")]
+    return sorted(
+        path.relative_to(PACKAGE).as_posix()
+        for path in found
+        if path.name != "__init__.py" or "\ndef " in path.read_text(encoding="utf-8")
+    )
+
+
+def mirrored(module: str) -> str:
+    """The path of a module's test below tests/."""
+    path = Path(module)
+    # a package's __init__ is tested by a file named after the package
+    place = path.parent if path.name != "__init__.py" else path.parent.parent
+    stem = path.stem if path.name != "__init__.py" else path.parent.name
+    return (place / f"test_{stem.strip('_')}.py").as_posix()
+
+
+def mechanism(path: Path) -> str:
+    """The contract that a platform's file implements: doorbell_eventfd.c implements doorbell.h."""
+    contracts = [header.stem for folder in (CORE, path.parent) for header in folder.glob("*.h")]
+    fitting = [stem for stem in contracts if path.stem == stem or path.stem.startswith(stem + "_")]
+    return max(fitting, key=len, default=path.stem)
+
+
+def stems(platform: str) -> set[str]:
+    return {mechanism(path) for path in (CORE / platform).glob("*.c")}
+
+
+def c_files() -> list[str]:
+    found = [*CORE.glob("*.c"), *CORE.glob("posix/*.c")]
+    return sorted(path.relative_to(CORE).as_posix() for path in found)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_every_module_has_a_test(module: str) -> None:
+    test = ROOT / "tests" / TESTED_ELSEWHERE.get(module, mirrored(module))
+    assert test.is_file(), f"ipcfast/{module} wants {test.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("source", c_files())
+def test_every_c_file_has_a_test(source: str) -> None:
+    test = C_TESTS / C_TESTED_ELSEWHERE.get(source, f"test_{mechanism(CORE / source)}.c")
+    assert test.is_file(), f"csrc/ipcf/{source} wants {test.relative_to(ROOT)}"
+
+
+def test_windows_twins_have_the_stems_of_the_posix_ones() -> None:
+    assert stems("win32") <= stems("posix")
+
+
+def test_every_platform_contract_is_implemented_for_posix() -> None:
+    assert {"clock", "doorbell", "lock", "shm", "stream", "wait"} <= stems("posix")
+
+
+def test_no_exception_is_out_of_date() -> None:
+    assert [name for name in TESTED_ELSEWHERE if not (PACKAGE / name).is_file()] == []
+    assert [name for name in C_TESTED_ELSEWHERE if not (CORE / name).is_file()] == []

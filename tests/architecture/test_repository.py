@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Holds the house rules that a reader would otherwise watch: names, lengths, licences, platform questions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("ipcfast", "csrc", "tests", "bench", "docs", ".ci", ".github")
+SOURCES = {".py", ".pyx", ".pxd", ".pyi", ".c", ".h"}
+TEXTS = {*SOURCES, ".md", ".toml", ".yml", ".in", ""}
+MADE = {"build", "__pycache__", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
+
+VAGUE = {"common", "core", "helper", "helpers", "manager", "misc", "stuff", "util", "utils"}
+# In two pieces, so that this file passes its own test.
+HOME = re.compile("/" + r"(?:home|root|Users)/\w")
+GUARD = re.compile(r"#ifndef IPCF_\w+_H\n#define IPCF_\w+_H\n")
+CONDITION = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif)\b.*$", re.MULTILINE)
+PLATFORM = re.compile(
+    r"\b(?:_WIN32|_WIN64|__linux__|__APPLE__|__unix__|_MSC_VER|__GNUC__|__clang__|__x86_64__|__aarch64__|_M_\w+"
+    r"|__GLIBC__|IPCF_(?:WINDOWS|POSIX|LINUX|MACOS))\b"
+)
+C_FUNCTION = re.compile(r"^\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+
+
+def texts(*suffixes: str) -> Iterator[Path]:
+    """Every text file of the tree that somebody wrote; corpora and build products are neither."""
+    wanted = set(suffixes) or TEXTS
+    tops = [path for path in ROOT.iterdir() if path.is_file()]
+    inside = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
+    for path in sorted([*tops, *inside]):
+        parts = path.relative_to(ROOT).parts
+        if path.suffix in wanted and not MADE.intersection(parts) and "fuzz" not in parts[:-2]:
+            yield path
+
+
+def named(paths: Iterator[Path]) -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for path in paths]
+
+
+def test_the_walk_sees_every_room() -> None:
+    seen = {path.relative_to(ROOT).parts[0] for path in texts()}
+    assert {"ipcfast", "csrc", "tests", ".ci", ".github", "pyproject.toml", "Makefile"} <= seen
+
+
+def test_no_path_of_somebodys_machine() -> None:
+    assert named(path for path in texts() if HOME.search(path.read_text(encoding="utf-8"))) == []
+
+
+def test_no_vague_name_in_the_package() -> None:
+    names = [path for path in (ROOT / "ipcfast").rglob("*") if "__pycache__" not in path.parts]
+    assert named(path for path in names if path.name.partition(".")[0] in VAGUE) == []
+
+
+@pytest.mark.parametrize(("suffixes", "limit"), [((".py", ".c", ".h"), 400), ((".pyx", ".pxd"), 250)])
+def test_no_file_is_long(suffixes: tuple[str, ...], limit: int) -> None:
+    lengths = {path: path.read_text(encoding="utf-8").count("\n") for path in texts(*suffixes)}
+    assert {path.name: length for path, length in lengths.items() if length >= limit} == {}
+
+
+def test_no_c_function_is_long() -> None:
+    long = {}
+    for path in sorted((ROOT / "csrc" / "ipcf").rglob("*.c")):
+        lengths = [body.count("\n") for body in C_FUNCTION.findall(path.read_text(encoding="utf-8"))]
+        if max(lengths, default=0) > 40:
+            long[path.name] = max(lengths)
+    assert long == {}
+
+
+def test_every_source_names_its_licence_in_its_first_line() -> None:
+    first_lines = {
+        path: path.read_text(encoding="utf-8").partition("\n")[0]
+        for path in texts(*SOURCES - {".pyi"})
+        if path.stat().st_size
+    }
+    bare = (path for path, line in first_lines.items() if "SPDX-License-Identifier: MIT" not in line)
+    assert named(bare) == []
+
+
+def test_only_two_headers_ask_for_the_platform() -> None:
+    asking = {
+        path.name
+        for path in (ROOT / "csrc" / "ipcf").rglob("*.[ch]")
+        for condition in CONDITION.findall(GUARD.sub("", path.read_text(encoding="utf-8")))
+        if PLATFORM.search(condition)
+    }
+    assert asking <= {"platform.h", "atomic.h"}
+
+
+def test_the_core_does_not_know_python() -> None:
+    assert named(path for path in (ROOT / "csrc").rglob("*.[ch]") if "Python.h" in path.read_text()) == []
+
+
+def test_shared_c_files_do_not_reach_into_a_platform() -> None:
+    include = re.compile(r'#include [<"](?:ipcf/)?(?:posix|win32)/|#include <(?:sys/|unistd|windows|poll)')
+    common = [*(ROOT / "csrc" / "ipcf").glob("*.c")]
+    assert named(path for path in common if include.search(path.read_text(encoding="utf-8"))) == []

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""Keeps every test out of the user's own runtime directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def private_runtime_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime directory of the test's own, with a short path: pytest's own paths are too long for sockets."""
+    with tempfile.TemporaryDirectory(prefix="ipcf-") as place:
+        directory = Path(place) / "run"
+        monkeypatch.setenv("IPCFAST_RUNTIME_DIR", str(directory))
+        yield directory

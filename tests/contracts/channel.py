@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+"""The conformance suite: what every channel does. A new channel is a subclass that names its kind."""
+
+from __future__ import annotations
+
+from tests.contracts.carrying import Carrying
+from tests.contracts.death import Death
+from tests.contracts.ending import Ending
+from tests.contracts.flow import Flow
+
+__all__ = ["ChannelContract"]
+
+
+class ChannelContract(Carrying, Flow, Ending, Death):
+    """All parts of the suite: subclass it as ``TestSomething`` with ``kind`` set."""
