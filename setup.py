@@ -18,37 +18,49 @@ if sys.platform not in MECHANISMS:
     raise SystemExit(f"ipcfast cannot be built for {sys.platform} yet, only for Linux and macOS")
 DOORBELL, PEER, READY_SET, MEMORY = (f"posix/{name}" for name in MECHANISMS[sys.platform])
 
-STREAM = ["posix/descriptor", "posix/os_error", "posix/stream", "posix/unix_socket", PEER]
-LISTENER = ["posix/accept", "posix/listener", "posix/listener_lock"]
-FRAME = ["frame", "frame_content_length", "frame_lines"]
-CHANNEL = ["status", "buffer", "channel", "posix/clock", "posix/lock", DOORBELL, *STREAM]
-WAITING = ["posix/wait", READY_SET]
+SOCKET = ["posix/descriptor", "posix/os_error", "posix/unix_socket", PEER]
+LISTENER = [*SOCKET, "posix/accept", "posix/listener", "posix/listener_lock"]
+FRAME = ["buffer", "frame", "frame_content_length", "frame_lines"]
+CHANNEL = [*SOCKET, "buffer", "channel", "posix/lock", "posix/stream", DOORBELL]
 STREAM_CHANNEL = [
+    "posix/stream_handles",
     "stream_channel",
     "stream_channel_intake",
     "stream_channel_receive",
     "stream_channel_send",
     "stream_channel_wait",
 ]
-RING = ["ring", "ring_channel", "ring_channel_receive", "ring_channel_send", "ring_segment"]
+RING_CHANNEL = [
+    "posix/shm",
+    "ring",
+    "ring_channel",
+    "ring_channel_ahead",
+    "ring_channel_receive",
+    "ring_channel_send",
+    "ring_segment",
+    MEMORY,
+]
+EVERYWHERE = ["status", "posix/clock"]
+WAITING = ["posix/wait", READY_SET]
 
 CAPABILITIES = {
-    "status": ["status", "posix/clock"],
-    "frame": ["status", "buffer", *FRAME, "frame_splitter"],
+    "status": [],
+    "frame": [*FRAME, "frame_splitter"],
     "sending": [],
     "receiving": CHANNEL,
     "message_channel": CHANNEL,
-    "stream_channel": [*CHANNEL, *WAITING, "posix/stream_handles", *FRAME, *STREAM_CHANNEL],
-    "stream_listener": ["status", "posix/clock", "posix/wait", *STREAM, *LISTENER],
-    "ring_channel": [*CHANNEL, *WAITING, *RING, "posix/shm", MEMORY],
+    "stream_channel": [*CHANNEL, *FRAME, *STREAM_CHANNEL, *WAITING],
+    "stream_listener": [*LISTENER, "posix/wait"],
+    "ring_channel": [*CHANNEL, *RING_CHANNEL, *WAITING],
 }
 
 
 def extension(capability: str, c_files: list[str]) -> Extension:
     """Give the extension of one capability: its binding, and the C files that the table names."""
+    names = sorted({*EVERYWHERE, *c_files})
     return Extension(
         f"ipcfast._native.{capability}",
-        [f"ipcfast/_native/{capability}.pyx", *(f"csrc/ipcf/{name}.c" for name in c_files)],
+        [f"ipcfast/_native/{capability}.pyx", *(f"csrc/ipcf/{name}.c" for name in names)],
         include_dirs=["csrc"],
         define_macros=[("_GNU_SOURCE", None)] if sys.platform == "linux" else [],
         extra_compile_args=["-std=c11", "-O2", "-g0", "-fvisibility=hidden", "-pthread"],
@@ -61,6 +73,13 @@ setup(
     ext_modules=cythonize(
         [extension(capability, c_files) for capability, c_files in CAPABILITIES.items()],
         build_dir="build/cython",
-        compiler_directives={"language_level": 3, "freethreading_compatible": True},
+        compiler_directives={
+            "language_level": 3,
+            "freethreading_compatible": True,
+            "boundscheck": False,
+            "wraparound": False,
+            "auto_pickle": False,
+            "autotestdict": False,
+        },
     )
 )

@@ -10,7 +10,7 @@ summary=()
 # Children inherit these; the mark is how leftovers are found at the end.
 export IPCFAST_CI_MARK="ipcfast-ci-$$-$RANDOM"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONUNBUFFERED=1
-export WINEPREFIX="$scratch/wine" WINEDEBUG=-all
+export WINE_PREFIX="$scratch/wine" WINEPREFIX="$scratch/wine" WINEDEBUG=-all
 
 step() {    # step NAME COMMAND...: run it under a heading, and note how long it took
     local name=$1 begun=$SECONDS

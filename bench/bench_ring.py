@@ -34,7 +34,10 @@ def in_both(job: Job, theirs: str, factor: float, their_job: Job | None = None) 
 SUITE = Suite(
     peers=("ipcfast_ring", "mp_pipe", "socketpair", "zmq_ipc", "shm_semaphore", "c_ring"),
     jobs=(SMALL, KIB, MEDIUM, LARGE, ONE_WAY, BATCHES),
+    stranger_jobs=(SMALL,),
     goals=(
+        Goal(SMALL, "strangers", RING, PIPE, 1),
+        Goal(SMALL, "strangers", RING, PAIR, 1),
         Goal(SMALL, "same", RING, SLOTS, 2.5),
         Goal(SMALL, "same", RING, PAIR, 3.5),
         Goal(SMALL, "same", RING, PIPE, 6),

@@ -23,7 +23,10 @@ SUITE = Suite(
         Job("one_way", 64),
         Job("batches", 64),
     ),
+    stranger_jobs=(SMALL,),
     goals=(
+        Goal(SMALL, "strangers", LOCAL, PIPE, 1),
+        Goal(SMALL, "strangers", LOCAL, PAIR, 1),
         Goal(SMALL, "same", LOCAL, PAIR, 1),
         Goal(SMALL, "split", LOCAL, PAIR, 10),
         Goal(SMALL, "split", LOCAL, PIPE, 10),

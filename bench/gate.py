@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
+from collections.abc import Callable
 
-from bench import bench_ring, bench_stream
-from bench.measure import Goal, Verdict
+from bench import bench_frame, bench_ring, bench_stream
+from bench.measure import Goal, Verdict, verdicts
 from bench.report import print_verdicts
 from bench.suite import Suite, run_suite
 
@@ -24,22 +26,35 @@ SUITES = (
     Suite(
         peers=("ipcfast_ring", "mp_pipe", "socketpair", "c_ring"),
         jobs=(SMALL, ONE_WAY, BATCHES),
+        stranger_jobs=(SMALL,),
         goals=tuple(goal for goal in bench_ring.SUITE.goals if goal.job in (SMALL, ONE_WAY, BATCHES)),
     ),
     Suite(
         peers=("ipcfast_local", "mp_pipe", "socketpair", "c_local"),
         jobs=(SMALL,),
+        stranger_jobs=(SMALL,),
         goals=tuple(goal for goal in bench_stream.SUITE.goals if goal.job == SMALL),
     ),
 )
 
 
-def judged(suite: Suite) -> list[Verdict]:
-    """Measure a suite, again while a goal was missed once; return the goals that were missed twice."""
+def measure_suite(suite: Suite) -> list[Verdict]:
+    """Let processes race."""
+    return run_suite(suite, rounds=ROUNDS, block_seconds=BLOCK_SECONDS, slack=SLACK).verdicts
+
+
+def measure_frames() -> list[Verdict]:
+    """Let decoders race."""
+    figures = bench_frame.run(ROUNDS, BLOCK_SECONDS).figures
+    return verdicts(figures, bench_frame.GOALS, slack=SLACK)
+
+
+def judged(measure: Callable[[], list[Verdict]]) -> list[Verdict]:
+    """Measure, and again while a goal was missed once; return the goals that were missed twice."""
     missed: dict[Goal, int] = {}
     last: dict[Goal, Verdict] = {}
     for _ in range(ATTEMPTS):
-        found = run_suite(suite, rounds=ROUNDS, block_seconds=BLOCK_SECONDS, slack=SLACK).verdicts
+        found = measure()
         for verdict in found:
             missed[verdict.goal] = missed.get(verdict.goal, 0) + (not verdict.is_met)
             last[verdict.goal] = verdict
@@ -52,7 +67,11 @@ def judged(suite: Suite) -> list[Verdict]:
 def main() -> int:
     """Run the gate; return 1 when a goal was missed in two of three runs."""
     started = time.monotonic()
-    failed = [verdict for suite in SUITES for verdict in judged(suite)]
+    measures: list[Callable[[], list[Verdict]]] = [
+        functools.partial(measure_suite, suite) for suite in SUITES
+    ]
+    measures.append(measure_frames)
+    failed = [verdict for measure in measures for verdict in judged(measure)]
     print(f"\ngate: {len(failed)} of the goals (x {SLACK}) missed, {time.monotonic() - started:.0f} s")
     print_verdicts(failed)
     return 1 if failed else 0

@@ -50,7 +50,7 @@ class CLoop:
 
     def place(self, placement: Placement) -> None:
         """Pin both processes."""
-        self._ask(f"place {placement.here} {placement.peer}")
+        self._ask(f"{'estrange' if placement.strangers else 'place'} {placement.here} {placement.peer}")
 
     def run(self, job: Job, count: int, *, timed: bool = False) -> Block:
         """Do the job."""

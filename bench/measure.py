@@ -35,11 +35,16 @@ TIMED_COUNT = 400
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the two processes run: ``here`` is the CPU of this one, ``peer`` that of the other."""
+    """Where the two processes run: ``here`` is the CPU of this one, ``peer`` that of the other.
+
+    ``strangers``: the other process gets a session of its own, as services, containers and terminals have.
+    Linux then shares a CPU between the sessions first, and yielding it does not reach the other process.
+    """
 
     name: str
     here: int
     peer: int
+    strangers: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,11 +154,11 @@ class Reading:
 
 
 def placements() -> list[Placement]:
-    """Return ``same`` and, where there are two CPUs, ``split``."""
+    """Return ``same``, with two CPUs ``split``, and last, because it cannot be undone, ``strangers``."""
     cpus = sorted(os.sched_getaffinity(0))
-    found = [Placement("same", cpus[0], cpus[0])]
+    found = [Placement("same", cpus[0], cpus[0]), Placement("strangers", cpus[0], cpus[0], strangers=True)]
     if len(cpus) > 1:
-        found.append(Placement("split", cpus[0], cpus[1]))
+        found.insert(1, Placement("split", cpus[0], cpus[1]))
     return found
 
 
@@ -219,8 +224,8 @@ def calibrated(contestant: Contestant, job: Job, block_seconds: float) -> int:
     """Return how many messages fill a block; this is the warm-up too."""
     count = 4
     while True:
-        # The fastest of three: one that was interrupted by something else says nothing about the count. Half a
-        # block, because what a block costs beside its messages (an order, a wake-up) must not look like one.
+        # The fastest of three: one that was interrupted says nothing about the count. Half a block: what a
+        # block costs beside its messages (an order, a wake-up) must not be taken for their cost.
         fastest = min(contestant.run(job, count).elapsed_ns for _ in range(3))
         if fastest > block_seconds * 1e9 / 2:
             return max(int(count * block_seconds * 1e9 / fastest), 4)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -43,7 +44,7 @@ class TwoProcesses:
 
     def place(self, placement: Placement) -> None:
         """Pin the other process; this one is pinned by the instrument."""
-        self._control.send(placement.peer)
+        self._control.send(placement)
         self._control.recv()
 
     def run(self, job: Job, count: int, *, timed: bool = False) -> Block:
@@ -77,16 +78,24 @@ def other_process(module: str, argument: Any, control: Connection) -> None:
     try:
         while True:
             order = control.recv()
-            control.send("ready")
-            if isinstance(order, int):
-                pin({order})
+            if isinstance(order, Placement):
+                settle(order)
+                control.send("settled")
                 continue
+            control.send("ready")
             job, count = order
             report = serve(wire, job, count)
             control.send("done")
             control.send(report())
     except (EOFError, ConnectionError):
         wire.close()
+
+
+def settle(placement: Placement) -> None:
+    """Go where the placement wants the other process to be."""
+    pin({placement.peer})
+    if placement.strangers and os.getsid(0) != os.getpid():
+        os.setsid()
 
 
 @contextlib.contextmanager

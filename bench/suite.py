@@ -28,11 +28,15 @@ __all__ = ["Outcome", "Suite", "parsed", "run_suite", "tell"]
 
 @dataclass(frozen=True)
 class Suite:
-    """Contestants (files of ``bench/peers``) and what they do; ratios are printed to ``base``."""
+    """Contestants (files of ``bench/peers``) and what they do; ratios are printed to ``base``.
+
+    ``stranger_jobs`` are those that are done in the placement ``strangers`` as well.
+    """
 
     peers: tuple[str, ...]
     jobs: tuple[Job, ...]
     goals: tuple[Goal, ...]
+    stranger_jobs: tuple[Job, ...] = ()
     base: str = "multiprocessing.Pipe"
 
 
@@ -53,7 +57,7 @@ def run_suite(
     outcome = Outcome()
     with contestants(*suite.peers) as running:
         for placement in placements():
-            for job in suite.jobs:
+            for job in suite.stranger_jobs if placement.strangers else suite.jobs:
                 figures = compare(running, job, placement, rounds=rounds, block_seconds=block_seconds)
                 print_figures(figures, base=suite.base)
                 outcome.figures += figures

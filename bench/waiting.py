@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import secrets
 import signal
 import statistics
 import threading
@@ -16,6 +15,7 @@ from multiprocessing.connection import Connection
 
 import ipcfast
 from bench.measure import Reading, percentile
+from bench.peers.ipcfast_channel import listen_at_free_name
 
 __all__ = ["readings"]
 
@@ -150,12 +150,11 @@ def death_notice(scheme: str, name: str, count: int) -> list[Reading]:
 
 def one_death(scheme: str) -> int:
     """Return the nanoseconds between one kill and its notice."""
-    address = f"{scheme}://bench-{os.getpid()}-{secrets.token_hex(4)}"
     killed_at: list[int] = []
-    with ipcfast.listen(address) as listener:
+    with listen_at_free_name(scheme) as listener:
         child = os.fork()
         if child == 0:
-            connection = ipcfast.connect(address, timeout=CONNECT_SECONDS)
+            connection = ipcfast.connect(listener.address, timeout=CONNECT_SECONDS)
             connection.send_bytes(b"here")
             signal.pause()
         channel = listener.accept(timeout=CONNECT_SECONDS)
@@ -182,10 +181,9 @@ def one_death(scheme: str) -> int:
 @contextlib.contextmanager
 def partner(scheme: str) -> Iterator[tuple[ipcfast.IpcChannel, Callable[[int], None]]]:
     """Connect with another process; calling the second value lets it send that many messages."""
-    address = f"{scheme}://bench-{os.getpid()}-{secrets.token_hex(4)}"
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(ipcfast.listen(address))
-        ask = stack.enter_context(partner_process(address))
+        listener = stack.enter_context(listen_at_free_name(scheme))
+        ask = stack.enter_context(partner_process(listener.address))
         yield stack.enter_context(listener.accept(timeout=CONNECT_SECONDS)), ask
 
 

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def private_runtime_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime directory of the test's own, with a short path: pytest's own paths are too long for sockets."""
+    """A runtime directory of the test's own, with a short path: pytest's are too long for sockets."""
     with tempfile.TemporaryDirectory(prefix="ipcf-") as place:
         directory = Path(place) / "run"
         monkeypatch.setenv("IPCFAST_RUNTIME_DIR", str(directory))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Second processes and second threads for tests: run, wait for, interrupt and kill them without guessing at times."""
+"""Second processes and threads for tests: run, wait for, interrupt and kill them without guessing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Background(threading.Thread, Generic[Result]):
     def run(self) -> None:
         try:
             self._value = self._function(*self._arguments)
-        except BaseException as error:    # handed to whoever asks for the result
+        except BaseException as error:  # handed to whoever asks for the result
             self._error = error
 
     def result(self, timeout: float = HANG) -> Result:
@@ -61,17 +61,17 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def until_asleep(process: int, thread: int | None = None) -> None:
-    """Wait until a thread (by default the main one) of a process sleeps in the kernel, as it does once it is blocked."""
+    """Wait until a thread (by default the main one) of a process sleeps, as it does once it is blocked."""
     stat = Path(f"/proc/{process}/task/{process if thread is None else thread}/stat")
     if not stat.exists():
-        time.sleep(0.2)    # no /proc: a guess is all there is
+        time.sleep(0.2)  # no /proc: a guess is all there is
         return
     in_a_row = 0
 
     def is_asleep() -> bool:
         nonlocal in_a_row
         in_a_row = in_a_row + 1 if stat.read_text().rpartition(")")[2].split()[0] == "S" else 0
-        return in_a_row == 5    # a thread that hands over the GIL sleeps too, but not for long
+        return in_a_row == 5  # a thread that hands over the GIL sleeps too, but not for long
 
     until(is_asleep)
 
@@ -83,7 +83,7 @@ def open_descriptors() -> set[str]:
         try:
             found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
         except FileNotFoundError:
-            continue    # the descriptor of the listing itself
+            continue  # the descriptor of the listing itself
     return found
 
 
@@ -97,7 +97,7 @@ def connected(address: str, **options: Any) -> Iterator[tuple[ipcfast.IpcChannel
 
 
 class PeerProcess:
-    """A process that runs one of the roles below with a channel to ``address``. Killed at the end of the block."""
+    """A process that runs a role from below with a channel to ``address``. Killed at the end of the block."""
 
     def __init__(self, role: str, address: str, *arguments: object) -> None:
         paths = [str(ROOT), *filter(None, sys.path)]
@@ -152,7 +152,7 @@ class PeerProcess:
         return self._process.wait(HANG)
 
 
-# ---- what the second process does ---------------------------------------------------------------------------------
+# ---- what the second process does
 
 
 def say(line: object) -> None:
@@ -340,7 +340,7 @@ def main() -> None:
         except ipcfast.Disconnected:
             return
         if role not in ("finishing", "idle", "with_child"):
-            channel.poll(HANG)    # until the other side has read everything and closes
+            channel.poll(HANG)  # until the other side has read everything and closes
 
 
 if __name__ == "__main__":

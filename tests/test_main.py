@@ -15,5 +15,7 @@ def test_module_runs_the_command_line() -> None:
 
 
 def test_module_gives_the_exit_status() -> None:
-    done = subprocess.run([sys.executable, "-m", "ipcfast", "no-such-command"], capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "ipcfast", "no-such-command"], capture_output=True, timeout=60
+    )
     assert done.returncode == 2

@@ -10,7 +10,8 @@ typedef enum loop_work {
     WORK_ROUND_TRIP,
     WORK_ONE_WAY,
     WORK_BATCHES,
-    WORK_PLACE
+    WORK_PLACE,
+    WORK_ESTRANGE
 } loop_work;
 
 typedef struct loop_job {

@@ -4,6 +4,7 @@
  *
  * `limit ring` or `limit stream`, then on stdin any number of
  *     place HERE PEER            pin the two processes to these CPUs
+ *     estrange HERE PEER         the same, and give the other one a session of its own
  *     round_trip SIZE COUNT      one_way SIZE COUNT      batches SIZE COUNT
  *     timed SIZE COUNT           round trips, each with its own time
  * and for each a line on stdout with the nanoseconds of the whole, and for `timed` those of
@@ -53,14 +54,26 @@ static void put(int pipe_end, const void *data, size_t size)
         fail("the other process has gone", IPCF_DISCONNECTED);
 }
 
+static bool is_place(loop_work work)
+{
+    return work == WORK_PLACE || work == WORK_ESTRANGE;
+}
+
+static void settle(const loop_job *job)
+{
+    pin(job->size);
+    if (job->work == WORK_ESTRANGE && getsid(0) != getpid() && setsid() < 0)
+        fail("setsid", IPCF_OS_ERROR);
+}
+
 static void serve(const two_processes *here)
 {
     loop_job job;
     while (take(here->orders, &job, sizeof job)) {
         loop_report report = {0, 0};
         put(here->answers, &report, sizeof report);
-        if (job.work == WORK_PLACE)
-            pin(job.size);
+        if (is_place(job.work))
+            settle(&job);
         else if (job.work == WORK_ROUND_TRIP)
             loop_echo(here->channel, &job);
         else
@@ -84,11 +97,11 @@ static uint64_t run(const two_processes *here, const loop_job *job,
     uint64_t started = ipcf_clock_ns();
     if (job->work == WORK_ROUND_TRIP)
         loop_round_trips(here->channel, job, samples_ns);
-    else if (job->work != WORK_PLACE)
+    else if (!is_place(job->work))
         loop_pour(here->channel, job);
     uint64_t round_trips_ended = ipcf_clock_ns();
     finish(here, &report);
-    if (job->work == WORK_ROUND_TRIP || job->work == WORK_PLACE)
+    if (job->work == WORK_ROUND_TRIP || is_place(job->work))
         return round_trips_ended - started;
     uint64_t elapsed = ipcf_clock_ns() - started;
     loop_report due = loop_due(job);
@@ -102,8 +115,8 @@ static void answer(const two_processes *here, const char *work, size_t first,
 {
     loop_job job = {WORK_ROUND_TRIP, first, second};
     uint64_t *samples = NULL;
-    if (strcmp(work, "place") == 0) {
-        job = (loop_job){WORK_PLACE, second, 0};
+    if (strcmp(work, "place") == 0 || strcmp(work, "estrange") == 0) {
+        job = (loop_job){*work == 'p' ? WORK_PLACE : WORK_ESTRANGE, second, 0};
         pin(first);
     } else if (strcmp(work, "one_way") == 0) {
         job.work = WORK_ONE_WAY;

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import os
-import secrets
+import itertools
 from collections.abc import Callable
 
 import ipcfast
@@ -17,14 +17,21 @@ BATCH_BYTES = 64 << 10
 
 def listening(scheme: str) -> tuple[str, Callable[[], Wire]]:
     """Return an address to connect to, and what accepts the connection."""
-    address = f"{scheme}://bench-{os.getpid()}-{secrets.token_hex(4)}"
-    listener = ipcfast.listen(address)
+    listener = listen_at_free_name(scheme)
 
     def finish() -> Wire:
         with listener:
             return wire_of(listener.accept(timeout=CONNECT_SECONDS))
 
-    return address, finish
+    return listener.address, finish
+
+
+def listen_at_free_name(scheme: str) -> ipcfast.Listener:
+    """Listen at the first name that is free: each leaves an empty lock file, so there shall be few."""
+    for number in itertools.count():
+        with contextlib.suppress(ipcfast.AddressInUse):
+            return ipcfast.listen(f"{scheme}://bench-{number}")
+    raise AssertionError("not reached: the numbers do not end")
 
 
 def connected(address: str) -> Wire:

@@ -35,6 +35,12 @@ static ipcf_status init_parts(ipcf_channel *channel, bool watch, ipcf_error *err
     return status == IPCF_OK && watch ? ipcf_channel_watch_peer(channel, error) : status;
 }
 
+/* Sums of a size and a header must not overflow. */
+static uint64_t bounded(uint64_t limit)
+{
+    return limit < SIZE_MAX / 4 ? limit : SIZE_MAX / 4;
+}
+
 ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops, ipcf_stream *stream,
                               bool watch, const ipcf_channel_options *options, ipcf_error *error)
 {
@@ -43,14 +49,16 @@ ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops
     channel->peer_process = IPCF_NO_HANDLE;
     channel->ready_set = IPCF_NO_HANDLE;
     channel->wake = IPCF_DOORBELL_NONE;
-    channel->message_limit = options->message_limit;
-    channel->read_ahead_limit = options->read_ahead_limit;
+    channel->message_limit = bounded(options->message_limit);
+    channel->read_ahead_limit = bounded(options->read_ahead_limit);
     ipcf_spin_init(&channel->send_spin, options->spin_ns);
     ipcf_spin_init(&channel->receive_spin, options->spin_ns);
     ipcf_status status = init_parts(channel, watch, error);
     if (status != IPCF_OK) {
         ipcf_handle_close(&channel->peer_process);
         ipcf_doorbell_close(&channel->wake);
+        channel->stream = IPCF_STREAM_NONE;
+        channel->ops = NULL;
         ipcf_store_relaxed(&channel->state, (uint32_t)IPCF_STATE_CLOSED);
         return status;
     }
@@ -71,7 +79,7 @@ ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *e
     case IPCF_STATE_BROKEN:
         if (error != NULL)
             *error = channel->broken;
-        return IPCF_BAD_FRAME;
+        return channel->broken_status;
     case IPCF_STATE_FORKED:
         return ipcf_fail(error, IPCF_FORKED, "channel", 0, 0);
     case IPCF_STATE_CLOSED:
@@ -142,6 +150,7 @@ ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status, const 
     if (ipcf_load_relaxed(&channel->state) == IPCF_STATE_OPEN) {
         uint32_t open = IPCF_STATE_OPEN;
         channel->broken = *why;
+        channel->broken_status = status;
         /* acq_rel: pairs with the acquire in ipcf_channel_state_status */
         (void)ipcf_compare_exchange_acq_rel(&channel->state, &open, (uint32_t)IPCF_STATE_BROKEN);
         ipcf_stream_shut_down(&channel->stream);
@@ -178,7 +187,8 @@ void ipcf_channel_close(ipcf_channel *channel)
         return;
     }
     wake_all(channel);
-    if (before == IPCF_STATE_OPEN)
+    /* SHUT_DOWN: the thread that does so may not have come to its goodbye yet. */
+    if (before == IPCF_STATE_OPEN || before == IPCF_STATE_SHUT_DOWN)
         channel->ops->say_goodbye(channel);
     ipcf_channel_take(&channel->send_lock);
     ipcf_channel_take(&channel->receive_lock);
@@ -203,9 +213,12 @@ void ipcf_channel_destroy(ipcf_channel *channel)
 
 void ipcf_channel_abandon(ipcf_channel *channel)
 {
-    if (ipcf_load_relaxed(&channel->state) == IPCF_STATE_CLOSED)
+    uint32_t before = ipcf_exchange_acq_rel(&channel->state, (uint32_t)IPCF_STATE_FORKED);
+    if (before == IPCF_STATE_FORKED || channel->ops == NULL)
         return;
-    ipcf_store_release(&channel->state, (uint32_t)IPCF_STATE_FORKED);
+    /* A thread that closed it may have been stopped before it had freed anything, or in between. */
+    if (before == IPCF_STATE_CLOSED && !ipcf_lock_try(&channel->life_lock))
+        return;
     /* A lock that is held belongs to a thread that is not here, and what it guards may be half changed: buffers are given up
      * then. Who finds the lock held looks at the state before waiting. */
     if (!ipcf_lock_try(&channel->send_lock))

@@ -90,7 +90,8 @@ typedef struct ipcf_channel_ops {
     ipcf_status (*next)(ipcf_channel *, ipcf_message *);
     ipcf_status (*poll)(ipcf_channel *, uint64_t, ipcf_error *);
     ipcf_status (*ready_handle)(ipcf_channel *, ipcf_handle *, ipcf_error *);
-    /* Tell the peer that nothing more will come; called once, without locks, may find everything freed. */
+    /* Tell the peer that nothing more will come; without locks. shut_down and close may both call it, in two threads:
+     * the second finds it said, or everything freed. */
     void (*say_goodbye)(ipcf_channel *);
     /* Free what the kind owns beyond ipcf_channel; all locks are held. Not intact: a buffer of the receiving direction was being
      * changed when the process was forked, do not touch it. */
@@ -98,10 +99,11 @@ typedef struct ipcf_channel_ops {
 } ipcf_channel_ops;
 
 struct ipcf_channel {
-    const ipcf_channel_ops *ops;
+    const ipcf_channel_ops *ops;  /* NULL: never was open */
     ipcf_atomic_u32 state;        /* ipcf_channel_state */
     ipcf_atomic_u32 ending;       /* ipcf_ending */
     ipcf_error broken;            /* why the state is BROKEN; written once, before it */
+    ipcf_status broken_status;    /* likewise: what every operation gives from then on */
     ipcf_stream stream;           /* carries the messages, or only the hang-up (ring) */
     ipcf_handle peer_process;     /* IPCF_NO_HANDLE: not watched */
     ipcf_peer peer;
@@ -235,7 +237,8 @@ void ipcf_channel_shut_down(ipcf_channel *channel);
 void ipcf_channel_close(ipcf_channel *channel);
 /* close, and free the locks: for the owner, when no other thread can know the channel any more. */
 void ipcf_channel_destroy(ipcf_channel *channel);
-/* In a forked child, before any other use: closes descriptors without a word to the peer; the state becomes FORKED. */
+/* In a forked child, before any other use: closes descriptors without a word to the peer; the state becomes FORKED. What
+ * another thread was closing at the moment of the fork may stay. */
 void ipcf_channel_abandon(ipcf_channel *channel);
 
 /* ---- for the kinds of channel ------------------------------------------------------------------------------------ */
@@ -274,10 +277,13 @@ static inline bool ipcf_channel_has_ended(const ipcf_channel *channel)
 ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size_t size,
                                    ipcf_status status, ipcf_error *error);
 
-static inline bool ipcf_channel_cpus_differ(const ipcf_channel *channel, uint32_t ours, uint32_t theirs)
+/* Where the peer runs, going by the CPU that it told last. A peer in this process may need the GIL: nothing is known of it. */
+static inline ipcf_whereabouts ipcf_channel_whereabouts(const ipcf_channel *channel, uint32_t ours,
+                                                        uint32_t theirs)
 {
-    return !channel->peer_is_here && ours != theirs && ours != IPCF_CPU_UNKNOWN &&
-           theirs != IPCF_CPU_UNKNOWN;
+    if (channel->peer_is_here || ours == IPCF_CPU_UNKNOWN || theirs == IPCF_CPU_UNKNOWN)
+        return IPCF_PEER_UNKNOWN;
+    return ours == theirs ? IPCF_PEER_SAME_CPU : IPCF_PEER_ELSEWHERE;
 }
 
 #endif

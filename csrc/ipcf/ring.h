@@ -10,8 +10,8 @@
  *   consumer: peek -> use payload in place -> release
  *
  * Sleeping is the caller's: *_park sets the flag that asks the other side to ring, and publish/release say when to ring.
- * Nothing read from shared memory is trusted: it is loaded once, checked against the private capacity, and CORRUPT is
- * final. One thread at a time on each end; the two ends need no lock between them.
+ * Nothing read from shared memory is trusted: it is loaded once and checked against the private capacity. After CORRUPT the
+ * caller must not use the ring any more; the ring keeps no mark of it. One thread at a time on each end; the two ends need no lock between them.
  */
 #ifndef IPCF_RING_H
 #define IPCF_RING_H
@@ -112,15 +112,17 @@ IPCF_MUST_CHECK ipcf_status ipcf_ring_attach_consumer(ipcf_ring_consumer *consum
 
 /* ---- producer ------------------------------------------------------------------------------------------------------ */
 
-/* Room for a record of size bytes (<= ipcf_ring_record_max). OK: *payload is where to write. AGAIN: full. CORRUPT. */
+/* Room for a record of size bytes; the caller sees to it that size <= ipcf_ring_record_max. OK: *payload is where to write.
+ * AGAIN: full. CORRUPT. */
 IPCF_MUST_CHECK ipcf_status ipcf_ring_claim(ipcf_ring_producer *producer, uint32_t size,
                                             uint8_t **payload, ipcf_error *error);
 /* The claimed record is complete; not visible before publish. Without a claim before it this is not allowed. */
 void ipcf_ring_commit(ipcf_ring_producer *producer, uint8_t kind, uint8_t flags);
 /* Make all committed records visible. True: the consumer sleeps, ring its data bell. */
 bool ipcf_ring_publish(ipcf_ring_producer *producer);
-/* Ask to be rung when a record of size bytes fits; generously (half the capacity free) or exactly. OK: it fits already,
- * do not sleep. AGAIN: sleep. Calls for publish first if something is committed. */
+/* Ask to be rung when a record of size bytes fits; generously (half the capacity free) or exactly. OK: do not sleep, it
+ * fits already or the consumer has left. AGAIN: sleep. What is committed must be published before. Either way the wish
+ * stands until unpark. */
 IPCF_MUST_CHECK ipcf_status ipcf_ring_producer_park(ipcf_ring_producer *producer, uint32_t size,
                                                     bool generously, ipcf_error *error);
 void ipcf_ring_producer_unpark(ipcf_ring_producer *producer);
@@ -139,7 +141,8 @@ IPCF_MUST_CHECK ipcf_status ipcf_ring_peek(ipcf_ring_consumer *consumer, ipcf_re
 IPCF_MUST_CHECK bool ipcf_ring_release(ipcf_ring_consumer *consumer);
 /* Whether anything is there; loads the tail if the cached one says no. Says true for a corrupt ring: peek tells. */
 bool ipcf_ring_has_record(ipcf_ring_consumer *consumer);
-/* Ask to be rung at the next publish. OK: something is there already, do not sleep. AGAIN: sleep. */
+/* Ask to be rung at the next publish. OK: do not sleep, something is there already or the producer has left. AGAIN: sleep.
+ * Either way the wish stands until unpark or a bell. */
 IPCF_MUST_CHECK ipcf_status ipcf_ring_consumer_park(ipcf_ring_consumer *consumer);
 void ipcf_ring_consumer_unpark(ipcf_ring_consumer *consumer);
 /* Nothing more will be read. True: ring the space bell. */

@@ -44,11 +44,21 @@ ipcf_status ipcf_ring_channel_init(ipcf_ring_channel *channel, ipcf_stream *cont
         ipcf_store_relaxed(&channel->base.state, (uint32_t)IPCF_STATE_CLOSED);
         return status;
     }
+    channel->buffered = IPCF_DOORBELL_NONE;
     ipcf_shm_forget_handle(&channel->segment.shm);
     *segment = (ipcf_ring_segment){.shm = {.handle = IPCF_NO_HANDLE}};
     for (size_t i = 0; i < IPCF_RING_SEGMENT_BELLS; i++)
         segment->bells[i] = IPCF_DOORBELL_NONE;
     return IPCF_OK;
+}
+
+/* A sender and a receiver may both be about to wait for news of the peer. */
+static ipcf_handle arm_control(ipcf_ring_channel *channel)
+{
+    ipcf_channel_take(&channel->base.life_lock);
+    ipcf_handle handle = ipcf_stream_arm_read(&channel->base.stream);
+    ipcf_lock_release(&channel->base.life_lock);
+    return handle;
 }
 
 /* ---- what can be received ---------------------------------------------------------------------------------------- */
@@ -58,10 +68,17 @@ bool ipcf_ring_channel_has_record(ipcf_ring_channel *channel)
     return ipcf_buffer_size(&channel->ahead) != 0 || ipcf_ring_has_record(&channel->in);
 }
 
-/* Make the data bell say whether something can be received (docs/spec/ring.md, event loops). */
+/* Make the data bell say whether something is in the ring (docs/spec/ring.md, event loops), and `buffered` the rest. */
 static void settle_ready_handle(ipcf_ring_channel *channel)
 {
-    if (!ipcf_ring_channel_has_record(channel) && !channel->in_body) {
+    bool has_buffered = ipcf_buffer_size(&channel->ahead) != 0 ||
+                        (channel->in_body && channel->body_left == 0);
+    if (has_buffered && !channel->buffered_rung)
+        ipcf_doorbell_ring(&channel->buffered);
+    else if (!has_buffered && channel->buffered_rung)
+        (void)ipcf_doorbell_clear(&channel->buffered);
+    channel->buffered_rung = has_buffered;
+    if (!ipcf_ring_has_record(&channel->in)) {
         ipcf_doorbell_clear(channel->in_data);
         if (ipcf_ring_consumer_park(&channel->in) == IPCF_AGAIN)
             return;
@@ -76,18 +93,28 @@ void ipcf_ring_channel_leave_receiving(ipcf_ring_channel *channel)
     ipcf_lock_release(&channel->base.receive_lock);
 }
 
+static ipcf_status make_ready_set(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    ipcf_status status = ipcf_doorbell_create(&channel->buffered, error);
+    if (status != IPCF_OK)
+        return status;
+    ipcf_handle members[] = {ipcf_doorbell_arm(channel->in_data), ipcf_doorbell_arm(&channel->buffered),
+                             arm_control(channel), channel->base.peer_process,
+                             ipcf_doorbell_arm(&channel->base.wake)};
+    status = ipcf_ready_set_create(members, 5, &channel->base.ready_set, error);
+    if (status != IPCF_OK)
+        ipcf_doorbell_close(&channel->buffered);
+    return status;
+}
+
 static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle, ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, IPCF_NEVER, error);
     if (status != IPCF_OK)
         return status;
-    if (channel->base.ready_set == IPCF_NO_HANDLE) {
-        ipcf_handle members[] = {ipcf_doorbell_arm(channel->in_data),
-                                 ipcf_stream_arm_read(&channel->base.stream), channel->base.peer_process,
-                                 ipcf_doorbell_arm(&channel->base.wake)};
-        status = ipcf_ready_set_create(members, 4, &channel->base.ready_set, error);
-    }
+    if (channel->base.ready_set == IPCF_NO_HANDLE)
+        status = make_ready_set(channel, error);
     *handle = channel->base.ready_set;
     ipcf_ring_channel_leave_receiving(channel);
     return status;
@@ -108,8 +135,13 @@ static ipcf_status read_control(ipcf_ring_channel *channel, ipcf_error *error)
         return IPCF_OK; /* another thread reads the same news */
     uint8_t byte;
     size_t got = 0;
-    ipcf_status status = ipcf_stream_try_read(&channel->base.stream, &byte, 1, &got, error);
+    /* First, because the hang-up may be our own. */
+    ipcf_status ended = ipcf_channel_state_status(&channel->base, error), status = ended;
+    if (ended == IPCF_OK)
+        status = ipcf_stream_try_read(&channel->base.stream, &byte, 1, &got, error);
     ipcf_lock_release(&channel->base.life_lock);
+    if (ended != IPCF_OK)
+        return ended;
     if (status == IPCF_AGAIN)
         return IPCF_OK;
     if (status == IPCF_OK) {
@@ -126,7 +158,7 @@ ipcf_status ipcf_ring_channel_ask_peer(ipcf_ring_channel *channel, ipcf_error *e
     if (ipcf_channel_has_ended(&channel->base))
         return IPCF_OK;
     ipcf_wait_item items[] = {
-        {.handle = ipcf_stream_arm_read(&channel->base.stream)},
+        {.handle = arm_control(channel)},
         {.handle = channel->base.peer_process},
     };
     ipcf_status status = ipcf_wait(items, 2, IPCF_NO_WAIT, error);
@@ -141,30 +173,32 @@ ipcf_status ipcf_ring_channel_ask_peer(ipcf_ring_channel *channel, ipcf_error *e
 
 ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel, const ipcf_doorbell *bell,
                                     const ipcf_doorbell *extra, uint64_t deadline_ns,
-                                    uint64_t cap_ns, ipcf_error *error)
+                                    uint64_t lapse_ns, ipcf_error *error)
 {
     ipcf_wait_item items[] = {
         {.handle = ipcf_doorbell_arm(bell)},
         {.handle = extra != NULL ? ipcf_doorbell_arm(extra) : IPCF_NO_HANDLE},
-        {.handle = ipcf_stream_arm_read(&channel->base.stream)},
+        {.handle = arm_control(channel)},
         {.handle = channel->base.peer_process},
         {.handle = ipcf_doorbell_arm(&channel->base.wake)},
     };
-    uint64_t now = ipcf_clock_ns();
-    bool is_capped = deadline_ns > now && deadline_ns - now > cap_ns;
-    ipcf_status status = ipcf_wait(items, 5, is_capped ? now + cap_ns : deadline_ns, error);
+    bool is_capped = lapse_ns < deadline_ns;
+    uint64_t until_ns = is_capped ? lapse_ns : deadline_ns;
+    bool is_late = ipcf_clock_ns() >= until_ns;
+    ipcf_status status = ipcf_wait(items, 5, until_ns, error);
     ipcf_status state = ipcf_channel_state_status(&channel->base, error);
     if (state != IPCF_OK)
         return state;
-    if (status == IPCF_TIMEOUT)
-        return is_capped ? IPCF_AGAIN : IPCF_TIMEOUT;
-    if (status != IPCF_OK)
-        return status;
     if (items[0].is_ready)
         ipcf_doorbell_clear(bell);
     if (items[3].is_ready)
         note_end(channel);
-    return items[2].is_ready ? read_control(channel, error) : IPCF_OK;
+    if (items[2].is_ready)
+        status = read_control(channel, error);
+    /* The caller has looked just before, so that a bell which rings without end does not count. */
+    if (status == IPCF_OK && is_late && !ipcf_channel_has_ended(&channel->base))
+        status = ipcf_fail(error, IPCF_TIMEOUT, "waiting", 0, 0);
+    return status == IPCF_TIMEOUT && is_capped ? IPCF_AGAIN : status;
 }
 
 /* ---- ending -------------------------------------------------------------------------------------------------------- */
@@ -190,6 +224,7 @@ static void free_parts(ipcf_channel *base, bool is_intact)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_ring_segment_close(&channel->segment);
+    ipcf_doorbell_close(&channel->buffered);
     channel->in.shared = NULL;
     channel->out.shared = NULL;
     if (is_intact)

@@ -23,6 +23,8 @@ typedef struct ipcf_ring_channel {
 
     ipcf_ring_consumer in;        /* under base.receive_lock; in.shared is NULL once freed */
     ipcf_doorbell *in_data, *in_space;
+    ipcf_doorbell buffered;       /* in ready_set: something can be received without the ring; made with the set */
+    bool buffered_rung;
     ipcf_buffer ahead;            /* records taken out of the ring by a waiting send, header and all */
     uint64_t body_size, body_left;
     uint32_t record_used;         /* payload bytes of the record at the head that read_body has passed */

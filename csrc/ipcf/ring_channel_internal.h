@@ -43,16 +43,25 @@ void ipcf_ring_channel_leave_receiving(ipcf_ring_channel *channel);
  * CORRUPT where the control stream says something it must not. */
 ipcf_status ipcf_ring_channel_ask_peer(ipcf_ring_channel *channel, ipcf_error *error);
 
-/* One sleep on {bell, extra bell, control, peer's process, wake}, until the deadline but cap_ns at most. OK: look again
- * (a bell, or news of the peer, which has been noted then). TIMEOUT: the deadline has passed. AGAIN: the cap has.
- * INTERRUPTED: a signal. Also the state's status and CORRUPT. bell is cleared, extra (may be NULL) is not. */
+/* One sleep on {bell, extra bell, control, peer's process, wake}, until the deadline or lapse_ns. OK: look again (a bell, or
+ * news of the peer, which has been noted then). TIMEOUT: the deadline has passed. AGAIN: lapse_ns has, which comes first.
+ * Both are told even if bells never stop ringing. INTERRUPTED: a signal. Also the state's status and CORRUPT. bell is
+ * cleared, extra (may be NULL) is not. */
 ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel, const ipcf_doorbell *bell,
                                     const ipcf_doorbell *extra, uint64_t deadline_ns,
-                                    uint64_t cap_ns, ipcf_error *error);
+                                    uint64_t lapse_ns, ipcf_error *error);
+
+/* ring_channel_ahead.c */
 
 /* Move what the peer has sent into channel->ahead, so that it can go on, if no other thread receives. True: the data
- * bell is armed and worth waiting for. */
+ * bell rings when there is more, and is worth waiting for. A corrupt ring breaks the channel. */
 bool ipcf_ring_channel_read_ahead(ipcf_ring_channel *channel);
+
+/* Bytes that a record takes in `ahead`: as many as in the ring. */
+static inline uint64_t ipcf_ring_channel_stride(uint32_t size)
+{
+    return (IPCF_RING_RECORD_HEADER + (uint64_t)size + 7u) & ~UINT64_C(7);
+}
 
 /* Whether a record is at hand, in `ahead` or in the ring. The receive lock is held. */
 bool ipcf_ring_channel_has_record(ipcf_ring_channel *channel);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Receiving through a ring channel: messages in place, long ones piece by piece, and reading ahead. See ring_channel.h.
+ * Receiving through a ring channel: messages in place, long ones piece by piece. See ring_channel.h.
  */
 #include <string.h>
 
@@ -9,13 +9,10 @@
 /* How long a first attempt may look when the peer surely runs on another CPU. */
 #define LOOK_NS UINT64_C(1000)
 #define TOTAL_SIZE ((uint32_t)sizeof(uint64_t))
+/* Records of a message over the limit that are passed over before somebody looks at the clock and for signals. */
+#define SKIPS_AT_ONCE 64u
 /* The buffer of records read ahead is given back when it is empty and larger than this. */
 #define AHEAD_KEPT ((size_t)64 << 10)
-
-static uint64_t stride_of(uint32_t size)
-{
-    return (IPCF_RING_RECORD_HEADER + (uint64_t)size + 7u) & ~UINT64_C(7);
-}
 
 /* ---- records at the head, wherever they lie ------------------------------------------------------------------------- */
 
@@ -43,7 +40,7 @@ static void release(ipcf_ring_channel *channel)
     if (IPCF_UNLIKELY(channel->from_ahead)) {
         uint32_t size;
         memcpy(&size, channel->ahead.data + channel->ahead.start, sizeof size);
-        ipcf_buffer_consume(&channel->ahead, (size_t)stride_of(size));
+        ipcf_buffer_consume(&channel->ahead, (size_t)ipcf_ring_channel_stride(size));
         ipcf_buffer_shrink(&channel->ahead, AHEAD_KEPT);
     } else if (ipcf_ring_release(&channel->in)) {
         ipcf_doorbell_ring(channel->in_space);
@@ -58,51 +55,13 @@ static ipcf_status break_off(ipcf_ring_channel *channel, const char *what, uint6
     return ipcf_channel_break(&channel->base, status, &why, error);
 }
 
-/* ---- reading ahead --------------------------------------------------------------------------------------------------- */
-
-/* Copy a record behind those already taken out. False: no room (limit or memory). */
-static bool stash(ipcf_ring_channel *channel, const ipcf_record *record)
-{
-    uint64_t stride = stride_of(record->size);
-    ipcf_buffer *ahead = &channel->ahead;
-    if (ipcf_buffer_size(ahead) + stride > channel->base.read_ahead_limit ||
-        ipcf_buffer_reserve(ahead, (size_t)stride, NULL) != IPCF_OK)
-        return false;
-    uint8_t *at = ahead->data + ahead->end;
-    memcpy(at, &record->size, sizeof record->size);
-    at[4] = record->kind;
-    at[5] = record->flags;
-    memset(at + 6, 0, 2);
-    memcpy(at + IPCF_RING_RECORD_HEADER, record->data, record->size);
-    ahead->end += (size_t)stride;
-    return true;
-}
-
-bool ipcf_ring_channel_read_ahead(ipcf_ring_channel *channel)
-{
-    if (!ipcf_lock_try(&channel->base.receive_lock))
-        return false;
-    bool has_room = channel->in.shared != NULL;
-    ipcf_record record;
-    ipcf_doorbell_clear(channel->in_data);
-    while (has_room && ipcf_ring_peek(&channel->in, &record, NULL) == IPCF_OK) {
-        has_room = stash(channel, &record);
-        if (has_room && ipcf_ring_release(&channel->in))
-            ipcf_doorbell_ring(channel->in_space);
-    }
-    /* A corrupt ring is found again, and reported, by the next receive. */
-    bool is_armed = has_room && ipcf_ring_consumer_park(&channel->in) == IPCF_AGAIN;
-    ipcf_ring_channel_leave_receiving(channel);
-    return is_armed;
-}
-
 /* ---- waiting --------------------------------------------------------------------------------------------------------- */
 
-static bool peer_is_elsewhere(ipcf_ring_channel *channel)
+static ipcf_whereabouts whereabouts(ipcf_ring_channel *channel)
 {
     uint32_t cpu = ipcf_current_cpu();
     ipcf_ring_consumer_publish_cpu(&channel->in, cpu);
-    return ipcf_channel_cpus_differ(&channel->base, cpu, ipcf_ring_producer_cpu(&channel->in));
+    return ipcf_channel_whereabouts(&channel->base, cpu, ipcf_ring_producer_cpu(&channel->in));
 }
 
 /* Nothing is at hand. DISCONNECTED when nothing will come; a last look at the ring comes after the news of the end. */
@@ -124,46 +83,54 @@ static bool spin_for_data(ipcf_ring_channel *channel, uint64_t deadline_ns)
             return true;
         if (ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK)
             return false;
-    } while (ipcf_spin_turn(&channel->base.receive_spin, peer_is_elsewhere(channel)));
+    } while (ipcf_spin_turn(&channel->base.receive_spin, whereabouts(channel)));
     return ipcf_ring_has_record(&channel->in);
 }
 
-static ipcf_status sleep_for_data(ipcf_ring_channel *channel, uint64_t deadline_ns, uint64_t cap_ns,
+static ipcf_status sleep_for_data(ipcf_ring_channel *channel, uint64_t deadline_ns, uint64_t lapse_ns,
                                   ipcf_error *error)
 {
     ipcf_status status = ipcf_ring_consumer_park(&channel->in);
     if (status == IPCF_AGAIN)
-        status = ipcf_ring_channel_sleep(channel, channel->in_data, NULL, deadline_ns, cap_ns, error);
+        status = ipcf_ring_channel_sleep(channel, channel->in_data, NULL, deadline_ns, lapse_ns, error);
     ipcf_ring_consumer_unpark(&channel->in);
-    return status == IPCF_AGAIN ? IPCF_INTERRUPTED : status;
+    return status == IPCF_AGAIN ? ipcf_fail(error, IPCF_INTERRUPTED, "time to look for signals", 0, 0)
+                                : status;
+}
+
+static ipcf_status look_without_waiting(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
+    if (status == IPCF_OK)
+        status = end_status(channel, error);
+    if (status != IPCF_OK || ipcf_ring_channel_has_record(channel))
+        return status;
+    return ipcf_fail(error, IPCF_TIMEOUT, "nothing has come", 0, 0);
 }
 
 /* Wait until a record is there. OK: peek again. */
 static ipcf_status wait_for_record(ipcf_ring_channel *channel, uint64_t deadline_ns, ipcf_error *error)
 {
     ipcf_spin *spin = &channel->base.receive_spin;
-    bool goes_on = spin->started_ns != 0;
-    if (deadline_ns == IPCF_NO_WAIT) {
-        ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
-        if (status == IPCF_OK)
-            status = end_status(channel, error);
-        return status != IPCF_OK ? status
-               : ipcf_ring_channel_has_record(channel) ? IPCF_OK : IPCF_TIMEOUT;
-    }
-    if (!goes_on && spin_for_data(channel, deadline_ns)) {
+    if (deadline_ns == IPCF_NO_WAIT)
+        return look_without_waiting(channel, error);
+    bool is_resumed = ipcf_spin_is_resumed(spin);
+    if (!is_resumed && spin_for_data(channel, deadline_ns)) {
         ipcf_spin_end(spin, false);
         return end_status(channel, error);
     }
-    uint64_t cap = goes_on ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS;
+    uint64_t lapse = ipcf_clock_ns() + (is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS);
     ipcf_status status;
     do {
         status = ipcf_channel_state_status(&channel->base, error);
         if (status == IPCF_OK)
             status = end_status(channel, error);
         if (status == IPCF_OK)
-            status = sleep_for_data(channel, deadline_ns, cap, error);
+            status = sleep_for_data(channel, deadline_ns, lapse, error);
     } while (status == IPCF_OK && !ipcf_ring_channel_has_record(channel));
-    if (status != IPCF_INTERRUPTED)
+    if (status == IPCF_INTERRUPTED)
+        ipcf_spin_pause(spin);
+    else
         ipcf_spin_end(spin, status == IPCF_OK);
     return status;
 }
@@ -219,12 +186,15 @@ static ipcf_status begin_record(ipcf_ring_channel *channel, ipcf_record *record,
     return IPCF_OK;
 }
 
-/* What is at the head, without waiting. AGAIN: nothing. The receive lock is held. */
+/* What is at the head, without waiting. AGAIN: nothing. INTERRUPTED: much has been passed over, and there is more. The
+ * receive lock is held. */
 static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *message, ipcf_error *error)
 {
     ipcf_record record = {0};
     ipcf_status status = channel->in_body ? IPCF_OK : IPCF_AGAIN;
-    while (status == IPCF_AGAIN) {
+    for (unsigned skipped = 0; status == IPCF_AGAIN; skipped++) {
+        if (skipped == SKIPS_AT_ONCE)
+            return ipcf_fail(error, IPCF_INTERRUPTED, "passing over a message", 0, 0);
         status = peek(channel, &record, error);
         if (status != IPCF_OK)
             return status;
@@ -250,7 +220,8 @@ ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, bool look, ipcf_mess
         return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_AGAIN : status;
     status = look_at_head(channel, message, error);
     if (status == IPCF_AGAIN && look && channel->base.receive_spin.whole_ns != 0 &&
-        channel->base.receive_spin.started_ns == 0 && peer_is_elsewhere(channel)) {
+        !ipcf_spin_is_resumed(&channel->base.receive_spin) &&
+        whereabouts(channel) == IPCF_PEER_ELSEWHERE) {
         uint64_t until = ipcf_clock_ns() + LOOK_NS;
         do {
             for (int i = 0; i < 4 && !ipcf_ring_has_record(&channel->in); i++)
@@ -278,6 +249,8 @@ ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
                 status = IPCF_AGAIN;
         }
     } while (status == IPCF_AGAIN);
+    if (status == IPCF_INTERRUPTED && ipcf_clock_ns() >= deadline_ns)
+        status = ipcf_fail(error, IPCF_TIMEOUT, "passing over a message", 0, 0);
     if (status != IPCF_OK)
         ipcf_ring_channel_leave_receiving(channel);
     return status;
@@ -354,7 +327,9 @@ ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t s
     *got = 0;
     ipcf_record record;
     while (*got < size && channel->body_left != 0) {
-        ipcf_status status = peek(channel, &record, error);
+        ipcf_status status = ipcf_channel_state_status(base, error);
+        if (status == IPCF_OK)
+            status = peek(channel, &record, error);
         if (status == IPCF_AGAIN) {
             status = wait_for_record(channel, deadline_ns, error);
             if (status == IPCF_DISCONNECTED)

@@ -10,6 +10,8 @@
 #define GENEROUS_SLEEP_NS UINT64_C(2000000)
 /* While another thread receives, it may stop doing so without telling. */
 #define UNARMED_SLEEP_NS UINT64_C(20000000)
+/* A receive in between takes the wish for the data bell away with it. */
+#define ARMED_SLEEP_NS UINT64_C(50000000)
 /* A dead peer that nobody waits for is noticed by every so many-th send. */
 #define SENDS_BETWEEN_ASKING 64u
 /* send_many publishes at least this often, so that the receiver starts while the rest is copied. */
@@ -24,11 +26,15 @@ typedef struct outgoing {
     bool begun;
 } outgoing;
 
-static ipcf_status peer_status(const ipcf_ring_channel *channel, ipcf_error *error)
+static ipcf_status peer_status(ipcf_ring_channel *channel, ipcf_error *error)
 {
-    if (ipcf_ring_consumer_has_left(&channel->out) || ipcf_channel_has_ended(&channel->base))
-        return ipcf_fail(error, IPCF_DISCONNECTED, "send", 0, 0);
-    return IPCF_OK;
+    bool has_left = ipcf_ring_consumer_has_left(&channel->out);
+    if (IPCF_LIKELY(!has_left && !ipcf_channel_has_ended(&channel->base)))
+        return IPCF_OK;
+    /* Who leaves in order says so on the ring that it writes first. */
+    if (has_left && ipcf_ring_producer_has_left(&channel->in))
+        ipcf_channel_note_ending(&channel->base, IPCF_ENDING_GOODBYE);
+    return ipcf_fail(error, IPCF_DISCONNECTED, "send", 0, 0);
 }
 
 /* Publish, ring if the consumer sleeps, and look after the peer from time to time. */
@@ -55,20 +61,24 @@ static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **pa
 
 /* ---- waiting for room ---------------------------------------------------------------------------------------------- */
 
-/* One sleep. OK: look again. AGAIN: slept for a while, nothing happened. */
+/* One sleep. OK: look again. INTERRUPTED: a signal, or lapse_ns has passed. */
 static ipcf_status sleep_for_space(ipcf_ring_channel *channel, uint32_t size, bool generously,
-                                   uint64_t deadline_ns, ipcf_error *error)
+                                   uint64_t deadline_ns, uint64_t lapse_ns, ipcf_error *error)
 {
     bool is_armed = ipcf_ring_channel_read_ahead(channel);
     ipcf_error why;
     ipcf_status status = ipcf_ring_producer_park(&channel->out, size, generously, &why);
-    if (status == IPCF_CORRUPT) {
+    if (status == IPCF_CORRUPT)
         return ipcf_channel_break(&channel->base, status, &why, error);
-    }
     if (status == IPCF_AGAIN) {
-        uint64_t cap = generously ? GENEROUS_SLEEP_NS : is_armed ? IPCF_SLEEP_FIRST_NS : UNARMED_SLEEP_NS;
-        status = ipcf_ring_channel_sleep(channel, channel->out_space,
-                                         is_armed ? channel->in_data : NULL, deadline_ns, cap, error);
+        uint64_t nap = generously ? GENEROUS_SLEEP_NS : is_armed ? ARMED_SLEEP_NS : UNARMED_SLEEP_NS;
+        uint64_t nap_end = ipcf_clock_ns() + nap;
+        bool is_nap = nap_end < lapse_ns;
+        status = ipcf_ring_channel_sleep(channel, channel->out_space, is_armed ? channel->in_data : NULL,
+                                         deadline_ns, is_nap ? nap_end : lapse_ns, error);
+        if (status == IPCF_AGAIN)
+            status = is_nap ? IPCF_OK
+                            : ipcf_fail(error, IPCF_INTERRUPTED, "time to look for signals", 0, 0);
     }
     ipcf_ring_producer_unpark(&channel->out);
     return status;
@@ -85,8 +95,8 @@ static bool spin_for_space(ipcf_ring_channel *channel, uint32_t size, uint64_t d
             ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK)
             return true;
     } while (ipcf_spin_turn(&channel->base.send_spin,
-                            ipcf_channel_cpus_differ(&channel->base, ipcf_current_cpu(),
-                                             ipcf_ring_consumer_cpu(&channel->out))));
+                            ipcf_channel_whereabouts(&channel->base, ipcf_current_cpu(),
+                                                     ipcf_ring_consumer_cpu(&channel->out))));
     return false;
 }
 
@@ -94,28 +104,30 @@ static bool spin_for_space(ipcf_ring_channel *channel, uint32_t size, uint64_t d
 static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size, uint64_t deadline_ns,
                                   ipcf_error *error)
 {
+    ipcf_spin *spin = &channel->base.send_spin;
     uint8_t *payload;
-    bool is_new = channel->base.send_spin.started_ns == 0, generously = is_new, slept = false;
     if (deadline_ns == IPCF_NO_WAIT)
-        return IPCF_TIMEOUT;
-    bool is_over = is_new && spin_for_space(channel, size, deadline_ns);
+        return ipcf_fail(error, IPCF_TIMEOUT, "no room in the ring", 0, size);
+    bool is_resumed = ipcf_spin_is_resumed(spin), generously = !is_resumed, slept = false;
+    bool is_over = !is_resumed && spin_for_space(channel, size, deadline_ns);
+    uint64_t lapse = ipcf_clock_ns() + (is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS);
     for (;;) {
         ipcf_status status = ipcf_channel_state_status(&channel->base, error);
         if (status == IPCF_OK)
             status = peer_status(channel, error);
         if (status == IPCF_OK && !is_over) {
-            status = sleep_for_space(channel, size, generously, deadline_ns, error);
+            status = sleep_for_space(channel, size, generously, deadline_ns, lapse, error);
             slept = true;
         }
-        if (status == IPCF_AGAIN)
-            status = generously ? IPCF_OK : IPCF_INTERRUPTED;
         generously = is_over = false;
         if (status == IPCF_OK)
             status = claim(channel, size, &payload, error);
         if (status == IPCF_AGAIN)
             continue;
-        if (status != IPCF_INTERRUPTED)
-            ipcf_spin_end(&channel->base.send_spin, slept);
+        if (status == IPCF_INTERRUPTED)
+            ipcf_spin_pause(spin);
+        else
+            ipcf_spin_end(spin, slept);
         return status;
     }
 }
@@ -143,7 +155,9 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message, uint
     uint32_t prefix = message->begun ? 0 : TOTAL_SIZE;
     uint32_t part = message->left < most - prefix ? (uint32_t)message->left : most - prefix;
     uint8_t *payload;
-    ipcf_status status = claim_until(channel, prefix + part, &payload, deadline_ns, error);
+    ipcf_status status = ipcf_channel_state_status(&channel->base, error);
+    if (status == IPCF_OK)
+        status = claim_until(channel, prefix + part, &payload, deadline_ns, error);
     if (status != IPCF_OK)
         return status;
     uint64_t total = message->left;
@@ -248,7 +262,10 @@ static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind, const ipcf
                             uint64_t *unpublished, uint64_t deadline_ns, ipcf_error *error)
 {
     if (!is_short(channel, body->size)) {
+        ipcf_status published = *unpublished != 0 ? publish(channel, error) : IPCF_OK;
         *unpublished = 0;
+        if (published != IPCF_OK)
+            return published;
         return push_long(channel, kind, body->data, body->size, deadline_ns, error);
     }
     uint32_t size = (uint32_t)body->size;

@@ -234,10 +234,21 @@ ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
         status = ready_step(channel, &waiting, error);
         if (status == IPCF_AGAIN)
             status = wait_for(channel, &waiting, deadline_ns, error);
+        if (status == IPCF_OK) /* the end of the bytes may be our own doing */
+            status = ipcf_channel_state_status(base, error);
         ipcf_stream_channel_leave_receiving(channel);
     }
-    /* ends and failures count as something to receive: begin says what */
-    return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? status : IPCF_OK;
+    /* The peer's end and its failures count as something to receive: begin says what. Our own end is no news. */
+    switch (status) {
+    case IPCF_TIMEOUT:
+    case IPCF_INTERRUPTED:
+    case IPCF_CLOSED:
+    case IPCF_SHUT_DOWN:
+    case IPCF_FORKED:
+        return status;
+    default:
+        return IPCF_OK;
+    }
 }
 
 ipcf_status ipcf_stream_channel_sniff(ipcf_stream_channel *channel,

@@ -10,11 +10,11 @@
 /* How often steps that may not wait ask for the peer's process. */
 #define PEER_CHECK_NS UINT64_C(5000000)
 
-static bool peer_is_surely_elsewhere(ipcf_stream_channel *channel)
+static ipcf_whereabouts whereabouts(ipcf_stream_channel *channel)
 {
     /* relaxed: a hint */
     uint32_t theirs = ipcf_load_relaxed(&channel->peer_cpu), ours = ipcf_current_cpu();
-    return ipcf_channel_cpus_differ(&channel->base, ours, theirs);
+    return ipcf_channel_whereabouts(&channel->base, ours, theirs);
 }
 
 /* AGAIN: the spin is over without a result. */
@@ -22,7 +22,7 @@ static ipcf_status spin(ipcf_stream_channel *channel, ipcf_waiting *waiting,
                         uint64_t deadline_ns, ipcf_error *error)
 {
     ipcf_spin_begin(waiting->spin, deadline_ns);
-    while (ipcf_spin_turn(waiting->spin, peer_is_surely_elsewhere(channel))) {
+    while (ipcf_spin_turn(waiting->spin, whereabouts(channel))) {
         ipcf_status status = ipcf_channel_state_status(&channel->base, error);
         if (status == IPCF_OK)
             status = waiting->step(channel, waiting, error);

@@ -200,4 +200,25 @@ static inline size_t write_header(uint64_t size, uint8_t *header)
     return written;
 }
 
+static inline pthread_t start_thread(void *(*body)(void *), void *argument)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, body, argument) == 0);
+    return thread;
+}
+
+static inline void join(pthread_t thread) { CHECK(pthread_join(thread, NULL) == 0); }
+
+/* Send what is never read until nothing more fits. Returns whether a message is begun. */
+static inline bool fill_up(ipcf_stream_channel *channel)
+{
+    static uint8_t body[50000];
+    ipcf_status status = IPCF_OK;
+    while (status == IPCF_OK)
+        status = ipcf_channel_send(&channel->base, IPCF_KIND_BYTES, body, sizeof body,
+                                   IPCF_NO_WAIT, &failure);
+    CHECK_STATUS(status, IPCF_TIMEOUT);
+    return failure.what == ipcf_channel_begun;
+}
+
 #endif

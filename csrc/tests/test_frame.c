@@ -204,6 +204,7 @@ static void test_bytes_are_scanned_once(void)
     ipcf_frame_decoder_init(&decoder, IPCF_FRAMING_LINES, size, false);
     for (size_t seen = 1; seen < size; seen++) {
         CHECK_STATUS(ipcf_frame_decode(&decoder, line, seen, &frame, NULL), IPCF_AGAIN);
+        ipcf_frame_consumed(&decoder, frame.skip);
         CHECK(decoder.scanned == seen);
     }
     memcpy(line, "Content-Type: a", 15);
@@ -214,6 +215,54 @@ static void test_bytes_are_scanned_once(void)
         CHECK(decoder.scanned == seen);
     }
     free(line);
+}
+
+/* A run is given only where a frame starts: not within a line, be it held, oversized or noise, nor unsniffed. */
+static void check_no_run(ipcf_framing framing, const char *text, uint64_t limit,
+                         bool skip_noise)
+{
+    const char more[] = "x\n{}\n";
+    uint8_t data[100];
+    ipcf_frame_decoder decoder;
+    ipcf_frame frame;
+    ipcf_frame_part part;
+    size_t size = strlen(text), used = 9;
+    memcpy(data, text, size);
+    memcpy(data + size, more, sizeof more);
+    ipcf_frame_decoder_init(&decoder, framing, limit, skip_noise);
+    ipcf_status status = ipcf_frame_decode(&decoder, data, size, &frame, NULL);
+    CHECK(status == IPCF_AGAIN || status == IPCF_TOO_LARGE);
+    ipcf_frame_consumed(&decoder, frame.skip);
+    size += sizeof more - 1 - frame.skip;
+    CHECK(ipcf_frame_decode_run(&decoder, data + frame.skip, size, &part, 1, &used) ==
+          0);
+    CHECK(used == 0);
+}
+
+static void test_no_run_within_a_frame(void)
+{
+    check_no_run(IPCF_FRAMING_LINES, "{", 100, false);
+    check_no_run(IPCF_FRAMING_LINES, "{12345", 3, false);
+    check_no_run(IPCF_FRAMING_LINES, "hello", 100, true);
+    check_no_run(IPCF_FRAMING_CONTENT_LENGTH, "Content-", 100, false);
+    check_no_run(IPCF_FRAMING_SNIFF, "", 100, false);
+}
+
+static void test_no_run_within_noise(void)
+{
+    static uint8_t line[IPCF_NOISE_PIECE_MAX + 2];
+    ipcf_frame_decoder decoder;
+    ipcf_frame frame;
+    ipcf_frame_part part;
+    size_t used;
+    memset(line, 'x', sizeof line - 2);
+    memcpy(line + sizeof line - 2, "{\n", 2);
+    ipcf_frame_decoder_init(&decoder, IPCF_FRAMING_LINES, 100, true);
+    CHECK_STATUS(ipcf_frame_decode(&decoder, line, sizeof line, &frame, NULL),
+                 IPCF_NOISE);
+    CHECK(frame.skip == IPCF_NOISE_PIECE_MAX);
+    ipcf_frame_consumed(&decoder, frame.skip);
+    CHECK(ipcf_frame_decode_run(&decoder, line + frame.skip, 2, &part, 1, &used) == 0);
 }
 
 static void check_round_trip(ipcf_framing framing, uint8_t kind, const char *body,
@@ -326,6 +375,8 @@ int main(int argc, char **argv)
     RUN(test_endless_input);
     RUN(test_endless_blank_lines);
     RUN(test_bytes_are_scanned_once);
+    RUN(test_no_run_within_a_frame);
+    RUN(test_no_run_within_noise);
     RUN(test_round_trips);
     RUN(test_headers_written);
     RUN(test_bodies_that_fit);

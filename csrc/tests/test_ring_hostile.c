@@ -10,6 +10,7 @@
 
 #define ROUND_NS UINT64_C(3000000)
 #define HANG_SECONDS 60
+#define LOOKS 5000000
 
 typedef struct battle {
     uint64_t seed;
@@ -202,6 +203,95 @@ static void test_scribbling_over_every_byte(void)
     CHECK(total.sent > 0 && total.received > 0 && saw[0] > 0 && saw[1] > 0);
 }
 
+/* ---- loaded once --------------------------------------------------------------------------------------------------- */
+
+/* A word that changes between a right and a wrong value, as fast as a store can. */
+typedef struct flipping {
+    volatile uint64_t *word;
+    uint64_t right, wrong;
+    ipcf_atomic_u32 is_over;
+} flipping;
+
+static void *flip(void *argument)
+{
+    flipping *word = argument;
+    while (ipcf_load_acquire(&word->is_over) == 0)
+        for (int i = 0; i < 1000; i++) {
+            *word->word = word->wrong;
+            *word->word = word->right;
+        }
+    return NULL;
+}
+
+static ipcf_status look_at_header(ipcf_ring_producer *producer,
+                                  ipcf_ring_consumer *consumer)
+{
+    ipcf_record record;
+    ipcf_status status = ipcf_ring_peek(consumer, &record, NULL);
+    (void)producer;
+    CHECK(status != IPCF_OK ||
+          (record.size == 8 && record.kind == 2 && record.flags == 0));
+    return status;
+}
+
+static ipcf_status look_at_tail(ipcf_ring_producer *producer,
+                                ipcf_ring_consumer *consumer)
+{
+    ipcf_record record;
+    ipcf_status status = ipcf_ring_peek(consumer, &record, NULL);
+    (void)producer;
+    CHECK(consumer->cached_tail - consumer->head <= capacity);
+    consumer->cached_tail = consumer->head; /* so that it is loaded again */
+    return status;
+}
+
+static ipcf_status look_at_head(ipcf_ring_producer *producer,
+                                ipcf_ring_consumer *consumer)
+{
+    (void)consumer;
+    ipcf_status status = ipcf_ring_producer_park(producer, 8, false, NULL);
+    CHECK(producer->tail - producer->cached_head <= capacity);
+    return status;
+}
+
+/* Every answer is the one for the right value or the one for the wrong, never something in between. */
+static void check_loaded_once(uint64_t at, uint64_t right, uint64_t wrong,
+                              ipcf_status (*look)(ipcf_ring_producer *,
+                                                  ipcf_ring_consumer *))
+{
+    ipcf_ring_producer producer;
+    ipcf_ring_consumer consumer;
+    uint8_t *payload;
+    uint64_t answers[2] = {0, 0}, until_ns = ipcf_deadline_in(60.0);
+    pthread_t thread;
+    open_memory(IPCF_RING_CAPACITY_MIN);
+    CHECK_OK(ipcf_ring_attach_producer(&producer, memory, capacity, NULL));
+    CHECK_OK(ipcf_ring_attach_consumer(&consumer, memory, capacity, NULL));
+    CHECK_OK(ipcf_ring_claim(&producer, 8, &payload, NULL));
+    ipcf_ring_commit(&producer, 2, 0);
+    CHECK(!ipcf_ring_publish(&producer));
+    flipping word = {(volatile uint64_t *)(void *)(memory + at), right, wrong, 0};
+    CHECK(pthread_create(&thread, NULL, flip, &word) == 0);
+    for (uint64_t i = 0; i < LOOKS || answers[0] == 0 || answers[1] == 0; i++) {
+        ipcf_status status = look(&producer, &consumer);
+        CHECK(status == IPCF_OK || status == IPCF_CORRUPT);
+        answers[status == IPCF_CORRUPT]++;
+        CHECK(i % 1024 != 0 || ipcf_clock_ns() < until_ns);
+    }
+    ipcf_store_release(&word.is_over, 1u); /* pairs with the acquire in flip */
+    CHECK(pthread_join(thread, NULL) == 0);
+    close_memory();
+}
+
+static void test_shared_words_are_loaded_once(void)
+{
+    uint64_t header = UINT64_C(2) << 32 | 8;
+    check_loaded_once(AT_DATA, header, header | 0xfffffff0u, look_at_header);
+    check_loaded_once(AT_DATA, header, header | UINT64_C(1) << 42, look_at_header);
+    check_loaded_once(AT_TAIL, 16, UINT64_MAX - 7, look_at_tail);
+    check_loaded_once(AT_HEAD, 0, UINT64_C(1) << 63, look_at_head);
+}
+
 static void hang(int signal_number)
 {
     static const char text[] = "an end of the ring hangs\n";
@@ -213,7 +303,9 @@ int main(void)
 {
     CHECK(signal(SIGALRM, hang) != SIG_ERR);
     /* ThreadSanitizer would report the very races that a hostile peer makes, and rightly. */
-    if (!UNDER_TSAN)
+    if (!UNDER_TSAN) {
+        RUN(test_shared_words_are_loaded_once);
         RUN(test_scribbling_over_every_byte);
+    }
     return 0;
 }

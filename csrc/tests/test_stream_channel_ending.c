@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * How a stream channel ends between two processes: goodbye, death at any moment, a kept socket, and fork.
+ * How a stream channel ends between two processes: goodbye, death at any moment, and a kept socket.
  */
 #include "tests/channel_ends.h"
 #include "tests/sockets.h"
@@ -251,6 +251,25 @@ static void a_goodbye_is_told_from_a_death(void)
         }
 }
 
+static void the_end_counts_as_something_to_receive(void)
+{
+    for (int sends_first = 0; sends_first < 2; sends_first++) {
+        ipcf_stream_channel channel;
+        ipcf_channel_options options = options_with(IPCF_FRAMING_LENGTH);
+        int raw = open_raw(&channel, &options);
+        CHECK_STATUS(ipcf_channel_poll(&channel.base, IPCF_NO_WAIT, &failure),
+                     IPCF_TIMEOUT);
+        if (sends_first)
+            say(raw, "\xF1\x9C", 2); /* half a header */
+        close(raw);
+        for (int again = 0; again < 2; again++)
+            CHECK_OK(ipcf_channel_poll(&channel.base, hang_bound(), &failure));
+        CHECK_STATUS(receive_status(&channel), IPCF_DISCONNECTED);
+        CHECK_OK(ipcf_channel_poll(&channel.base, IPCF_NO_WAIT, &failure));
+        ipcf_channel_destroy(&channel.base);
+    }
+}
+
 static void foreign_wires_have_no_goodbye(void)
 {
     static const struct {
@@ -307,79 +326,15 @@ static void no_goodbye_in_mid_frame(void)
     close_ends(&both);
 }
 
-/* ---- fork and handing over ------------------------------------------------------------------- */
-
-typedef struct forked {
-    ends *both;
-    size_t descriptors;
-} forked;
-
-static void use_in_child(void *argument)
-{
-    forked *self = argument;
-    ipcf_message message;
-    ipcf_channel_abandon(&self->both->one.base);
-    ipcf_channel_abandon(&self->both->other.base);
-    CHECK(open_descriptors() == self->descriptors);
-    CHECK_STATUS(try_begin(&self->both->one, &message), IPCF_FORKED);
-    CHECK_STATUS(
-        ipcf_channel_try_send(&self->both->one.base, IPCF_KIND_BYTES, "x", 1, &failure),
-        IPCF_FORKED);
-    ipcf_channel_shut_down(&self->both->one.base);
-    close_ends(self->both);
-}
-
-static void a_forked_child_leaves_the_channel_alone(void)
-{
-    forked self = {.descriptors = open_descriptors()};
-    ends both;
-    ipcf_handle ready;
-    ipcf_channel_options options = options_with(IPCF_FRAMING_LENGTH);
-    open_ends(&both, &options);
-    CHECK_OK(ipcf_channel_ready_handle(&both.one.base, &ready, &failure));
-    self.both = &both;
-    run_process(use_in_child, &self);
-    CHECK(!is_ready(ready));
-    send_seeded(&both.other, 4, 100);
-    CHECK(is_ready(ready));
-    receive_seeded(&both.one, 4, 100);
-    close_ends(&both);
-    CHECK(open_descriptors() == self.descriptors);
-}
-
-static void a_released_stream_lives_on(void)
-{
-    size_t before = open_descriptors();
-    ends both;
-    ipcf_stream stream;
-    ipcf_channel_options options = options_with(IPCF_FRAMING_LENGTH);
-    open_ends(&both, &options);
-    send_seeded(&both.other, 4, 100);
-    CHECK_OK(ipcf_channel_poll(&both.one.base, hang_bound(), &failure));
-    CHECK_STATUS(ipcf_stream_channel_release_stream(&both.one, &stream, &failure),
-                 IPCF_INVALID);
-    receive_seeded(&both.one, 4, 100);
-    CHECK_OK(ipcf_stream_channel_release_stream(&both.one, &stream, &failure));
-    ipcf_message message;
-    CHECK_STATUS(try_begin(&both.one, &message), IPCF_CLOSED);
-    CHECK_STATUS(try_begin(&both.other, &message), IPCF_AGAIN);
-    send_seeded(&both.other, 5, 100);
-    wait_until_ready(stream.handle);
-    ipcf_stream_close(&stream);
-    close_ends(&both);
-    CHECK(open_descriptors() == before);
-}
-
 int main(void)
 {
     RUN(a_killed_peer_is_noticed);
     RUN(a_killed_peer_is_noticed_without_waiting);
     RUN(a_killed_peer_ends_a_blocked_send);
     RUN(a_goodbye_is_told_from_a_death);
+    RUN(the_end_counts_as_something_to_receive);
     RUN(foreign_wires_have_no_goodbye);
     RUN(unread_bytes_do_not_cost_the_peer_anything);
     RUN(no_goodbye_in_mid_frame);
-    RUN(a_forked_child_leaves_the_channel_alone);
-    RUN(a_released_stream_lives_on);
     return 0;
 }

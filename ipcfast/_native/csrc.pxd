@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Declare the C core (csrc/ipcf/*.h) for Cython: opaque structs that are embedded by value, and their functions."""
+"""Declare the C core (csrc/ipcf/*.h) for Cython: opaque structs, embedded by value, and their functions."""
 
 from libc.stdint cimport int32_t, int64_t, intptr_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -7,7 +7,6 @@ from libc.stdint cimport int32_t, int64_t, intptr_t, uint8_t, uint16_t, uint32_t
 cdef extern from "ipcf/platform.h" nogil:
     ctypedef intptr_t ipcf_handle
     ipcf_handle IPCF_NO_HANDLE
-    const uint32_t IPCF_CPU_UNKNOWN
 
 
 cdef extern from "ipcf/status.h" nogil:
@@ -40,7 +39,6 @@ cdef extern from "ipcf/status.h" nogil:
         const char *what
 
     const char *ipcf_status_name(ipcf_status status)
-    const char *ipcf_status_text(ipcf_status status)
 
 
 cdef extern from "ipcf/clock.h" nogil:
@@ -95,11 +93,6 @@ cdef extern from "ipcf/frame.h" nogil:
         uint8_t flags
         uint16_t cpu
 
-    void ipcf_frame_decoder_init(ipcf_frame_decoder *decoder, ipcf_framing framing, uint64_t body_limit,
-                                 bint skip_noise)
-    ipcf_status ipcf_frame_decode(ipcf_frame_decoder *decoder, const uint8_t *data, size_t size,
-                                  ipcf_frame *frame, ipcf_error *error)
-    void ipcf_frame_consumed(ipcf_frame_decoder *decoder, size_t size)
     size_t ipcf_frame_header(ipcf_framing framing, uint8_t kind, uint16_t cpu, uint64_t size, uint8_t *header,
                              ipcf_status *status)
     size_t ipcf_frame_trailer(ipcf_framing framing, uint8_t *trailer)
@@ -109,7 +102,6 @@ cdef extern from "ipcf/frame.h" nogil:
 cdef extern from "ipcf/stream.h" nogil:
     enum:
         IPCF_STREAM_MAX_HANDLES
-        IPCF_STREAM_MAX_PIECES
 
     ctypedef struct ipcf_piece:
         const void *data
@@ -181,10 +173,11 @@ cdef extern from "ipcf/channel.h" nogil:
                                       ipcf_error *error)
     ipcf_status ipcf_channel_send(ipcf_channel *channel, uint8_t kind, const void *body, size_t size,
                                   uint64_t deadline_ns, ipcf_error *error)
-    ipcf_status ipcf_channel_send_many(ipcf_channel *channel, uint8_t kind, const ipcf_piece *bodies, size_t count,
-                                       size_t *sent, uint64_t deadline_ns, ipcf_error *error)
+    ipcf_status ipcf_channel_send_many(ipcf_channel *channel, uint8_t kind, const ipcf_piece *bodies,
+                                       size_t count, size_t *sent, uint64_t deadline_ns, ipcf_error *error)
     ipcf_status ipcf_channel_flush(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
-    ipcf_status ipcf_channel_try_begin(ipcf_channel *channel, bint look, ipcf_message *message, ipcf_error *error)
+    ipcf_status ipcf_channel_try_begin(ipcf_channel *channel, bint look, ipcf_message *message,
+                                       ipcf_error *error)
     ipcf_status ipcf_channel_begin(ipcf_channel *channel, uint64_t deadline_ns, ipcf_message *message,
                                    ipcf_error *error)
     ipcf_status ipcf_channel_read_body(ipcf_channel *channel, void *dest, size_t size, size_t *got,
@@ -240,7 +233,8 @@ cdef extern from "ipcf/stream_channel.h" nogil:
                                                     size_t room, size_t *size, ipcf_handle *handles,
                                                     size_t *handle_count, uint64_t deadline_ns,
                                                     ipcf_error *error)
-    ipcf_status ipcf_stream_channel_sniff(ipcf_stream_channel *channel, ipcf_framing *framing, ipcf_error *error)
+    ipcf_status ipcf_stream_channel_sniff(ipcf_stream_channel *channel, ipcf_framing *framing,
+                                          ipcf_error *error)
     ipcf_framing ipcf_stream_channel_send_framing(ipcf_stream_channel *channel)
     ipcf_status ipcf_stream_channel_set_send_framing(ipcf_stream_channel *channel, ipcf_framing framing,
                                                      ipcf_error *error)

@@ -6,17 +6,17 @@ collector tracks could run a finaliser that uses the same channel (csrc/ipcf/cha
 """
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.exc cimport PyErr_CheckSignals, PyErr_NoMemory
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_NoMemory
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_CLEAR, Py_DECREF
+from cpython.ref cimport Py_CLEAR, Py_DECREF, Py_XDECREF
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from ipcfast import errors
 
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK,
-    IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave,
+    IPCF_AGAIN, IPCF_BAD_FRAME, IPCF_CLOSED, IPCF_CORRUPT, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK,
+    IPCF_SHUT_DOWN, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave,
     ipcf_channel_next, ipcf_channel_read_body, ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
 )
 from ipcfast._native.status cimport deadline_of, raise_for_channel
@@ -26,6 +26,7 @@ cdef extern from "Python.h":
     PyObject *PyBytes_FromStringAndSize(const char *data, Py_ssize_t size)
     int _PyBytes_Resize(PyObject **data, Py_ssize_t size)
     char *bytes_memory "PyBytes_AS_STRING"(PyObject *data) nogil
+    int list_append "PyList_Append"(PyObject *items, PyObject *item)
 
 cdef enum:
     # Above this, copying with the GIL held would stop other threads for longer than giving it up costs.
@@ -66,35 +67,51 @@ cdef int check_kind(ipcf_channel *channel, uint8_t kind, const ipcf_message *mes
     )
 
 
-cdef bytes take_whole(ipcf_channel *channel, const ipcf_message *message):
-    """Copy a message in place and finish it."""
-    cdef PyObject *body
+cdef PyObject *copy_whole(const ipcf_message *message) noexcept:
+    """Copy a message in place; NULL, with MemoryError set but not raised, where that fails: unlock first."""
     if message.size <= COPY_WITH_GIL:
-        body = PyBytes_FromStringAndSize(<const char *>message.data, message.size)
-    else:
-        body = PyBytes_FromStringAndSize(NULL, message.size)
-        if body != NULL:
-            with nogil:
-                memcpy(bytes_memory(body), message.data, message.size)
-    if body == NULL:
-        ipcf_channel_leave(channel)
-        PyErr_NoMemory()
-    ipcf_channel_finish(channel)
-    return steal(body)
+        return PyBytes_FromStringAndSize(<const char *>message.data, message.size)
+    cdef PyObject *body = PyBytes_FromStringAndSize(NULL, message.size)
+    if body != NULL:
+        with nogil:
+            memcpy(bytes_memory(body), message.data, message.size)
+    return body
+
+
+cdef int take_more(ipcf_channel *channel, uint8_t kind, uint64_t used, uint64_t max_bytes, list bodies) except -1:
+    """Finish the message at the head, and take what is in place behind it and fits; unlock."""
+    cdef ipcf_message message
+    cdef PyObject *body
+    cdef bint is_full
+    while ipcf_channel_next(channel, &message) == IPCF_OK:
+        if message.size + used > max_bytes or (message.kind != kind and message.kind != IPCF_KIND_ANY):
+            ipcf_channel_leave(channel)
+            return 0
+        body = copy_whole(&message)
+        is_full = body == NULL or list_append(<PyObject *>bodies, body) != 0
+        Py_XDECREF(body)
+        if is_full:
+            # What has been taken must not be lost; the next receive finds out about the memory.
+            PyErr_Clear()
+            ipcf_channel_leave(channel)
+            return 0
+        used += message.size
+    return 0
 
 
 cdef int grow(ipcf_channel *channel, partial_body *partial, uint64_t whole) except -1:
-    cdef uint64_t size = FIRST_PART if partial.bytes == NULL else 2 * <uint64_t>partial.size
-    size = min(size, whole)
-    if partial.bytes == NULL:
+    cdef bint is_first = partial.bytes == NULL
+    cdef uint64_t size = min(<uint64_t>FIRST_PART if is_first else 2 * <uint64_t>partial.size, whole)
+    if is_first:
         partial.bytes = PyBytes_FromStringAndSize(NULL, size)
     else:
         _PyBytes_Resize(&partial.bytes, size)
     if partial.bytes == NULL:
-        # What had come of the message is gone, so the rest of it can be no message.
         ipcf_channel_leave(channel)
-        with nogil:
-            ipcf_channel_close(channel)
+        if not is_first:
+            # What had come of the message is gone, so the rest of it can be no message.
+            with nogil:
+                ipcf_channel_close(channel)
         PyErr_NoMemory()
     partial.size = size
     return 0
@@ -102,7 +119,7 @@ cdef int grow(ipcf_channel *channel, partial_body *partial, uint64_t whole) exce
 
 cdef int leave_partial(ipcf_channel *channel, partial_body *partial, ipcf_status status) except -1:
     """Unlock in mid-message. What has come is kept, unless the rest never will come."""
-    if status != IPCF_TIMEOUT and status != IPCF_INTERRUPTED:
+    if status in (IPCF_DISCONNECTED, IPCF_CLOSED, IPCF_SHUT_DOWN, IPCF_BAD_FRAME, IPCF_CORRUPT):
         Py_CLEAR(partial.bytes)
     ipcf_channel_leave(channel)
     return 0
@@ -113,8 +130,10 @@ cdef bytes take_long(ipcf_channel *channel, partial_body *partial, const ipcf_me
     """Fetch the rest of a long body; None when *status is not OK: nothing is lost, begin again."""
     cdef size_t at = message.received, got = 0
     cdef PyObject *body
+    if at == 0:
+        Py_CLEAR(partial.bytes)
     while at < message.size:
-        if partial.bytes == NULL or at == partial.size:
+        while partial.bytes == NULL or at >= partial.size:
             grow(channel, partial, message.size)
         with nogil:
             status[0] = ipcf_channel_read_body(
@@ -131,11 +150,12 @@ cdef bytes take_long(ipcf_channel *channel, partial_body *partial, const ipcf_me
 
 
 cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t kind, bint waits, object timeout,
-                        str action):
+                        str action, list bodies=None, uint64_t max_bytes=0):
     cdef ipcf_message message
     cdef ipcf_error error
-    cdef bytes body
+    cdef PyObject *whole
     cdef uint64_t deadline = deadline_of(timeout) if waits else IPCF_NO_WAIT
+    error.what = NULL
     cdef ipcf_status status = ipcf_channel_try_begin(channel, waits, &message, &error)
     while True:
         if status == IPCF_AGAIN or status == IPCF_INTERRUPTED:
@@ -146,11 +166,20 @@ cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t ki
             raise_for_channel(channel, status, &error, action)
         check_kind(channel, kind, &message, action)
         if message.data != NULL:
-            return take_whole(channel, &message)
+            break
         body = take_long(channel, partial, &message, deadline, &status, &error)
         if body is not None:
             return body
         PyErr_CheckSignals()
+    whole = copy_whole(&message)
+    if whole == NULL:
+        ipcf_channel_leave(channel)
+        PyErr_NoMemory()
+    if bodies is None:
+        ipcf_channel_finish(channel)
+    else:
+        take_more(channel, kind, message.size, max_bytes, bodies)
+    return steal(whole)
 
 
 cdef ipcf_status read_into(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, char *dest,
@@ -161,7 +190,7 @@ cdef ipcf_status read_into(ipcf_channel *channel, partial_body *partial, const i
     if message.data != NULL:
         with nogil:
             memcpy(dest, message.data, message.size)
-    elif at != 0:
+    elif at != 0 and partial.bytes != NULL and at <= partial.size:
         memcpy(dest, bytes_memory(partial.bytes), at)
     while message.data == NULL and status == IPCF_OK and at < message.size:
         with nogil:
@@ -171,6 +200,8 @@ cdef ipcf_status read_into(ipcf_channel *channel, partial_body *partial, const i
         Py_CLEAR(partial.bytes)
         ipcf_channel_finish(channel)
         return status
+    if message.received == 0:
+        Py_CLEAR(partial.bytes)
     if at > message.received:
         while partial.bytes == NULL or partial.size < at:
             grow(channel, partial, message.size)
@@ -212,21 +243,7 @@ cdef object receive_into(ipcf_channel *channel, partial_body *partial, uint8_t k
 
 cdef list receive_all(ipcf_channel *channel, partial_body *partial, uint8_t kind, uint64_t max_bytes, object timeout,
                       str action):
-    cdef list bodies = [receive_one(channel, partial, kind, True, timeout, action)]
-    cdef ipcf_message message
-    cdef ipcf_error error
-    cdef uint64_t used = len(<bytes>bodies[0])
-    cdef PyObject *body
-    cdef ipcf_status status = ipcf_channel_try_begin(channel, False, &message, &error)
-    while status == IPCF_OK:
-        if message.data == NULL or message.size + used > max_bytes or message.kind not in (kind, IPCF_KIND_ANY):
-            ipcf_channel_leave(channel)
-            break
-        body = PyBytes_FromStringAndSize(<const char *>message.data, message.size)
-        if body == NULL:
-            ipcf_channel_leave(channel)
-            PyErr_NoMemory()
-        used += message.size
-        bodies.append(steal(body))
-        status = ipcf_channel_next(channel, &message)
+    # The place of the first is taken before it comes, so that nothing can fail afterwards.
+    cdef list bodies = [None]
+    bodies[0] = receive_one(channel, partial, kind, True, timeout, action, bodies, max_bytes)
     return bodies

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Send Python objects through a channel of the C core: small ones in one step with the GIL held, others without it."""
+"""Send Python objects through a channel: small ones in one step with the GIL held, others without it."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE

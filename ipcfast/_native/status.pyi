@@ -1,6 +1,7 @@
 """What a status of the C core means as an exception."""
 
 STATUS_NAMES: tuple[str, ...]
+__pyx_capi__: dict[str, object]  # for the other bindings
 
 def error_for(
     status: str,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Turn a status of the C core into an exception of ipcfast.errors, and a timeout in seconds into a deadline."""
+"""Turn a status of the C core into an exception of ipcfast.errors, and a timeout into a deadline."""
 
 from libc.stdint cimport uint64_t
 from libc.string cimport strcmp
@@ -9,18 +9,20 @@ import errno
 from ipcfast import errors
 
 from ipcfast._native.csrc cimport (
-    IPCF_ENDING_DIED, IPCF_ENDING_GOODBYE, IPCF_NEVER, IPCF_NO_WAIT, IPCF_STATUS_COUNT, ipcf_channel, ipcf_deadline_in, ipcf_error, ipcf_status, ipcf_status_name,
-    ipcf_status_text,
+    IPCF_ENDING_DIED, IPCF_ENDING_GOODBYE, IPCF_NEVER, IPCF_NO_WAIT, IPCF_STATUS_COUNT, ipcf_channel,
+    ipcf_deadline_in, ipcf_error, ipcf_status, ipcf_status_name,
 )
 
-STATUS_NAMES = tuple((<bytes>ipcf_status_name(<ipcf_status>code)).decode() for code in range(IPCF_STATUS_COUNT))
+STATUS_NAMES = tuple(
+    (<bytes>ipcf_status_name(<ipcf_status>code)).decode() for code in range(IPCF_STATUS_COUNT)
+)
 
 
 def _timeout(action, failure):
     if failure["begun"]:
         text = (
-            f"{action}: the timeout passed in the middle of the message; the rest of it goes out before the next"
-            " one, so do not send it again"
+            f"{action}: the timeout passed in the middle of the message; the rest of it goes out before the"
+            " next one, so do not send it again"
         )
     else:
         text = f"{action}: the timeout passed; the channel is still usable, try again"
@@ -45,16 +47,16 @@ def _shut_down(action, failure):
 
 def _forked(action, failure):
     return errors.ChannelClosed(
-        f"{action}: this channel was opened by the parent process and cannot be used after fork; open one in this"
-        " process, or hand a channel over when the process is started"
+        f"{action}: this channel was opened by the parent process and cannot be used after fork; open one in"
+        " this process, or hand a channel over when the process is started"
     )
 
 
 def _too_large(action, failure):
     size, limit = failure["found"], failure["expected"]
     return errors.MessageTooLarge(
-        f"{action}: {failure['what'] or 'message'} of {size} bytes is above the limit of {limit} bytes; raise the"
-        " limit or send less at once",
+        f"{action}: {failure['what'] or 'message'} of {size} bytes is above the limit of {limit} bytes;"
+        " raise the limit or send less at once",
         size=size,
         limit=limit,
     )
@@ -63,8 +65,8 @@ def _too_large(action, failure):
 def _bad_frame(action, failure):
     expected, found = failure["expected"], failure["found"]
     return errors.FrameError(
-        f"{action}: the peer's bytes are not a valid frame: {failure['what'] or 'frame'}: expected {expected:#x}, found"
-        f" {found:#x}; the channel has ended, check that both ends use the same framing",
+        f"{action}: the peer's bytes are not a valid frame: {failure['what'] or 'frame'}: expected"
+        f" {expected:#x}, found {found:#x}; the channel has ended, check that both ends use the same framing",
         expected=expected,
         found=found,
     )
@@ -73,8 +75,8 @@ def _bad_frame(action, failure):
 def _corrupt(action, failure):
     expected, found = failure["expected"], failure["found"]
     return errors.FrameError(
-        f"{action}: the shared memory holds values that no correct peer writes: {failure['what'] or 'ring'}: expected"
-        f" {expected:#x}, found {found:#x}; the channel has ended, do not trust this peer",
+        f"{action}: the shared memory holds values that no correct peer writes: {failure['what'] or 'ring'}:"
+        f" expected {expected:#x}, found {found:#x}; the channel has ended, do not trust this peer",
         expected=expected,
         found=found,
     )
@@ -82,7 +84,8 @@ def _corrupt(action, failure):
 
 def _noise(action, failure):
     return errors.ReceiveFailed(
-        f"{action}: {failure['found']} bytes that belong to no message were skipped; receive again for the next one"
+        f"{action}: {failure['found']} bytes that belong to no message were skipped; receive again for the"
+        " next one"
     )
 
 
@@ -90,7 +93,16 @@ def _no_memory(action, failure):
     return MemoryError(f"{action}: out of memory ({failure['what']}, {failure['expected']} bytes)")
 
 
+def _interrupted(action, failure):
+    return InterruptedError(errno.EINTR, f"{action}: interrupted by a signal")
+
+
 def _invalid(action, failure):
+    if failure["what"] == "body that is not one line":
+        return errors.SendFailed(
+            f"{action}: this message of {failure['found']} bytes is no single line with something in it, and"
+            " the framing 'lines' carries nothing else; use another framing"
+        )
     return ValueError(f"{action}: {failure['what']} is out of range (got {failure['found']})")
 
 
@@ -107,7 +119,7 @@ def _os_error(kind, text, fallback):
 _EXPLAIN = {
     "AGAIN": _timeout,
     "TIMEOUT": _timeout,
-    "INTERRUPTED": lambda action, failure: InterruptedError(errno.EINTR, f"{action}: interrupted by a signal"),
+    "INTERRUPTED": _interrupted,
     "DISCONNECTED": _disconnected,
     "CLOSED": _closed,
     "SHUT_DOWN": _shut_down,
@@ -133,7 +145,8 @@ _EXPLAIN = {
 
 
 def error_for(
-    str status, str action, *, what=None, os_error=0, expected=0, found=0, begun=False, sent=None, peer_died=None
+    str status, str action, *, what=None, os_error=0, expected=0, found=0, begun=False, sent=None,
+    peer_died=None,
 ):
     if status not in _EXPLAIN:
         return SystemError(f"{action}: no error is known for the status {status}")
@@ -179,8 +192,8 @@ cdef object peer_died(const ipcf_channel *channel):
     return True if channel.ending == IPCF_ENDING_DIED else None
 
 
-cdef int raise_for_channel(const ipcf_channel *channel, ipcf_status status, const ipcf_error *error, str action,
-                           object sent=None) except -1:
+cdef int raise_for_channel(const ipcf_channel *channel, ipcf_status status, const ipcf_error *error,
+                           str action, object sent=None) except -1:
     raise_status(status, error, action, peer_died(channel), sent)
 
 

@@ -13,13 +13,14 @@ KIND_BYTES: int
 KIND_HELLO: int
 KIND_WELCOME: int
 KIND_REFUSAL: int
+__pyx_capi__: dict[str, object]  # for the other bindings
 
 @final
 class StreamChannel(MessageChannel):
     """One connection over a socket or pipe, with one of four framings (docs/spec/framing.md).
 
-    ``framing`` is "length" (ipcfast's own), "u32be", "lines" or "content-length". With ``sniff`` the peer's first byte
-    decides how receiving is framed.
+    ``framing`` is "length" (ipcfast's own), "u32be", "lines" or "content-length". With ``sniff`` the peer's
+    first byte decides how receiving is framed.
     """
 
     @staticmethod

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Make channels over local sockets, and carry their handshakes; what they do with messages is MessageChannel's."""
+"""Make channels over local sockets, and carry their handshakes; messages are MessageChannel's."""
 
 import os
 
@@ -13,9 +13,10 @@ from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_FRAMING_CONTENT_LENGTH, IPCF_FRAMING_LENGTH, IPCF_FRAMING_LINES, IPCF_FRAMING_U32BE,
     IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_HELLO, IPCF_KIND_MESSAGE, IPCF_KIND_REFUSAL,
     IPCF_KIND_WELCOME, IPCF_OK, IPCF_STREAM_HANDSHAKE_MAX, IPCF_STREAM_MAX_HANDLES, IPCF_TIMEOUT,
-    ipcf_channel_options, ipcf_channel_watch_peer, ipcf_error, ipcf_framing, ipcf_handle, ipcf_status, ipcf_stream,
-    ipcf_stream_adopt, ipcf_stream_channel_init, ipcf_stream_channel_read_handle, ipcf_stream_channel_receive_handles,
-    ipcf_stream_channel_release_stream, ipcf_stream_channel_send_framing, ipcf_stream_channel_send_handles,
+    ipcf_channel_options, ipcf_channel_watch_peer, ipcf_error, ipcf_framing, ipcf_handle, ipcf_status,
+    ipcf_stream, ipcf_stream_adopt, ipcf_stream_channel_init, ipcf_stream_channel_read_handle,
+    ipcf_stream_channel_receive_handles, ipcf_stream_channel_release_stream,
+    ipcf_stream_channel_send_framing, ipcf_stream_channel_send_handles,
     ipcf_stream_channel_set_send_framing, ipcf_stream_channel_sniff, ipcf_stream_close, ipcf_stream_connect,
     ipcf_stream_pair,
 )
@@ -49,7 +50,8 @@ cdef ipcf_framing framing_of(str name) except *:
     return <ipcf_framing><int>number
 
 
-cdef ipcf_channel_options stream_options(framing, sniff, skip_noise, message_limit, read_ahead_limit, spin_us) except *:
+cdef ipcf_channel_options stream_options(framing, sniff, skip_noise, message_limit, read_ahead_limit,
+                                         spin_us) except *:
     cdef ipcf_channel_options options = options_of(message_limit, read_ahead_limit, spin_us)
     options.framing = framing_of(framing)
     options.sniff = sniff
@@ -73,6 +75,7 @@ cdef StreamChannel open_channel(ipcf_stream *stream, const ipcf_channel_options 
 
 
 @cython.final
+@cython.auto_pickle(False)
 cdef class StreamChannel(MessageChannel):
     def __cinit__(self, token=None):
         if token is not _token:
@@ -150,7 +153,7 @@ cdef class StreamChannel(MessageChannel):
         cdef uint64_t deadline = deadline_of(timeout)
         cdef size_t count = len(handles)
         if count > IPCF_STREAM_MAX_HANDLES:
-            raise ValueError(f"send_handles: {count} handles; at most {IPCF_STREAM_MAX_HANDLES} travel with a message")
+            raise ValueError(f"send_handles: {count} handles; at most {IPCF_STREAM_MAX_HANDLES} can travel")
         for i in range(count):
             sent[i] = handles[i]
         PyObject_GetBuffer(body, &view, PyBUF_SIMPLE)

@@ -15,9 +15,7 @@ def wait_any(handles: Sequence[int], timeout: float | None = None) -> int:
 class StreamListener:
     """Own an address and accept connections on it. Nothing here blocks."""
 
-    def __new__(
-        cls, path: str, *, backlog: int = 128, require_same_user: bool = True
-    ) -> StreamListener: ...
+    def __new__(cls, path: str, *, backlog: int = 128, require_same_user: bool = True) -> StreamListener: ...
     @property
     def path(self) -> str: ...
     @property

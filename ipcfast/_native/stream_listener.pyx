@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Own an address and accept connections on it, and wait for handles: the binding of csrc/ipcf/stream.h and wait.h."""
+"""Own an address and accept connections, and wait for handles: the binding of stream.h and wait.h."""
 
 import os
 import weakref
@@ -10,10 +10,10 @@ from libc.stdint cimport uint64_t
 cimport cython
 
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_CLOSED, IPCF_FORKED, IPCF_INTERRUPTED, IPCF_NO_WAIT, IPCF_OK, IPCF_TIMEOUT, IPCF_WAIT_MAX,
-    ipcf_channel_options, ipcf_clock_ns, ipcf_error, ipcf_listener, ipcf_listener_abandon, ipcf_listener_arm,
-    ipcf_listener_close, ipcf_listener_open, ipcf_listener_try_accept, ipcf_status, ipcf_stream, ipcf_wait,
-    ipcf_wait_item,
+    IPCF_AGAIN, IPCF_CLOSED, IPCF_FORKED, IPCF_INTERRUPTED, IPCF_NO_WAIT, IPCF_OK, IPCF_TIMEOUT,
+    IPCF_WAIT_MAX, ipcf_channel_options, ipcf_clock_ns, ipcf_error, ipcf_listener, ipcf_listener_abandon,
+    ipcf_listener_arm, ipcf_listener_close, ipcf_listener_open, ipcf_listener_try_accept, ipcf_status,
+    ipcf_stream, ipcf_wait, ipcf_wait_item,
 )
 from ipcfast._native.status cimport deadline_of, raise_status
 from ipcfast._native.stream_channel cimport open_channel, stream_options

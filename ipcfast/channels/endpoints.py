@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.listener import Listener, channel_of
+from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import OWN_FRAMING, Options
 from ipcfast.transports.open import open_connection, open_pair
@@ -39,7 +40,8 @@ def listen(
         framing: "length" is ipcfast's own, with a handshake. With "lines" and "content-length" a client that
             says nothing for 50 ms is handed out all the same. "u32be" recognises nothing.
         codec: "json", "msgpack", "raw" or "pickle"; the handshake refuses a client with another one.
-        message_limit: Bytes of one received message; a larger one raises MessageTooLarge and is skipped.
+        message_limit: Bytes of one received message, at least 1024; a larger one raises MessageTooLarge and
+            is skipped.
         read_ahead_limit: Bytes that are taken in while a send waits for room, so that two large sends do
             not deadlock.
         spin_us: Microseconds of looking before sleeping; 0 sleeps at once.
@@ -96,6 +98,7 @@ def connect(
         ValueError: The address or an option is none.
     """
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)
+    codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
     where = parse_address(address, prefix=prefix)
     return channel_of(open_connection(where, options, timeout), where.name, codec)
 
@@ -126,5 +129,6 @@ def pair(
         IoError: The system refused.
     """
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)
+    codec_named(codec)
     one, other = open_pair(kind, options)
     return channel_of(one, f"{kind}_a", codec), channel_of(other, f"{kind}_b", codec)

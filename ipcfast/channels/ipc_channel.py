@@ -223,7 +223,8 @@ class IpcChannel:
             Its size in bytes.
 
         Raises:
-            ReceiveFailed: It is larger than the buffer, or a codec's message; it stays there.
+            MessageTooLarge: It is larger than the buffer; it stays there.
+            ReceiveFailed: As ``recv_bytes``.
         """
         return self._opened().recv_bytes_into(buffer, timeout)
 

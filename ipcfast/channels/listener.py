@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.errors import ChannelClosed
+from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.acceptor import Acceptor
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import Opened, Options
@@ -30,7 +31,7 @@ class Listener:
 
     def __init__(self, address: Address, options: Options) -> None:
         self._name = address.name
-        self._codec = options.codec
+        self._codec = codec_named(options.codec).name  # before the address is taken
         self._acceptor = Acceptor(address, options)
 
     @property
@@ -71,7 +72,7 @@ class Listener:
             yield channel
 
     def close(self) -> None:
-        """Give the address back; a blocked ``accept`` raises ChannelClosed. Accepted channels stay. Idempotent."""
+        """Give the address back; a blocked ``accept`` raises ChannelClosed. Channels stay. Idempotent."""
         self._acceptor.close()
 
     def __enter__(self: _SelfT) -> _SelfT:

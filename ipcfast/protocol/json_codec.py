@@ -60,7 +60,8 @@ def depth_exceeds_limit(document: bytes) -> bool:
     return bool(brackets)
 
 
-# Where in a value something lies: the place of what holds it, and the key or index there. Made text only for an error.
+# Where in a value something lies: the place of what holds it, and the key or index there. Becomes text in an
+# error only.
 Place = Optional[tuple[Any, Any]]
 
 
@@ -93,7 +94,9 @@ def check_value(value: Any, place: Place = None, depth: int = 0) -> None:
             for index, item in enumerate(value):
                 check_value(item, (place, index), depth + 1)
     else:
-        raise refused(place, f"is of {named(value)}, which JSON cannot carry: convert it, or use another codec")
+        raise refused(
+            place, f"is of {named(value)}, which JSON cannot carry: convert it, or use another codec"
+        )
 
 
 def check_text(text: str, place: Place) -> None:

@@ -158,7 +158,7 @@ class Acceptor:
     def _check_open(self) -> None:
         if self._forked:
             raise ChannelClosed(
-                f"the listener at {self.address.text} belongs to the parent process: listen under another name"
+                f"the listener at {self.address.text} belongs to the parent process: listen elsewhere"
             )
         if self._closed:
             raise ChannelClosed(f"the listener at {self.address.text} was closed")

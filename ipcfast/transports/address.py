@@ -209,7 +209,7 @@ def shortened(path: str, *, create: bool) -> str:
 
 
 def pipe_path(name: str, prefix: str | None, user: str) -> str:
-    r"""Return a Windows pipe's path: ``\\.\pipe\ipcfast_<user SID>_<name>`` or ``\\.\pipe\<prefix>_<name>``."""
+    r"""Return a pipe's path: ``\\.\pipe\ipcfast_<user SID>_<name>`` or ``\\.\pipe\<prefix>_<name>``."""
     pipe = f"ipcfast_{user}_{name}" if prefix is None else f"{prefix}_{name}"
     if len(pipe) > PIPE_NAME_MAX:
         digest = hashlib.sha256(pipe.encode()).hexdigest()[:HASH_DIGITS]

@@ -15,6 +15,8 @@ __all__ = ["FRAMINGS", "OWN_FRAMING", "Opened", "Options", "Transport"]
 OWN_FRAMING = "length"
 FRAMINGS = (OWN_FRAMING, "lines", "content-length", "u32be")
 
+# The handshake's frames must pass: the longest is a refusal.
+MESSAGE_LIMIT_MIN = 1024
 _MIB = 1 << 20
 _LIMIT_MAX = (1 << 63) - 1
 
@@ -110,7 +112,8 @@ class Options:
         framing: How messages are cut out of the stream: "length" (ipcfast's own, with handshake), "lines",
             "content-length" or "u32be".
         codec: Name of the codec; the handshake compares it.
-        message_limit: Bytes of one received message; a larger one raises MessageTooLarge and is skipped.
+        message_limit: Bytes of one received message, at least 1024; a larger one raises MessageTooLarge and
+            is skipped.
         read_ahead_limit: Bytes taken in while a send waits for room.
         spin_us: Microseconds of looking before sleeping; 0 sleeps at once.
         capacity: Bytes of each of the two rings of shared memory that this side asks for.
@@ -131,10 +134,10 @@ class Options:
             raise ValueError(
                 f"codec 'pickle' needs framing {OWN_FRAMING!r}, whose handshake makes both sides name it"
             )
-        for name in ("message_limit", "read_ahead_limit", "capacity"):
+        for name, least in (("message_limit", MESSAGE_LIMIT_MIN), ("read_ahead_limit", 1), ("capacity", 1)):
             value = getattr(self, name)
-            if not 0 < value <= _LIMIT_MAX:
-                raise ValueError(f"{name} is {value}, must be between 1 and {_LIMIT_MAX} bytes")
+            if not least <= value <= _LIMIT_MAX:
+                raise ValueError(f"{name} is {value}, must be between {least} and {_LIMIT_MAX} bytes")
         if self.spin_us < 0:
             raise ValueError(f"spin_us is {self.spin_us}, must not be negative")
 

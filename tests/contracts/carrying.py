@@ -23,7 +23,7 @@ MIB = 1 << 20
 class Carrying(Channels):
     """Messages, JSON and bytes, of every size and number."""
 
-    # ---- messages ---------------------------------------------------------------------------------------------
+    # ---- messages
 
     def test_a_message_arrives_as_it_was_sent(self, pair: Pair) -> None:
         one, other = pair
@@ -64,7 +64,7 @@ class Carrying(Channels):
 
     def test_send_takes_messages_only(self, pair: Pair) -> None:
         with pytest.raises(SerializationError, match="send_json"):
-            pair[0].send([1])    # type: ignore[arg-type]
+            pair[0].send([1])  # type: ignore[arg-type]
 
     def test_try_recv_never_waits(self, pair: Pair) -> None:
         one, other = pair
@@ -91,7 +91,7 @@ class Carrying(Channels):
         one.close()
         assert [message.data for message in other] == list(range(10))
 
-    # ---- kinds ------------------------------------------------------------------------------------------------
+    # ---- kinds
 
     def test_the_wrong_kind_stays_at_the_head(self, pair: Pair) -> None:
         one, other = pair
@@ -121,7 +121,7 @@ class Carrying(Channels):
         assert other.recv_json(HANG) == 3
         assert other.recv_many(timeout=HANG) == [b"4"]
 
-    # ---- sizes ------------------------------------------------------------------------------------------------
+    # ---- sizes
 
     @pytest.mark.parametrize("extra", [-64, -17, -16, -9, -8, -1, 0, 1, 8, 64])
     @pytest.mark.parametrize("part", [0, 16, 2, 1])
@@ -160,7 +160,7 @@ class Carrying(Channels):
             one.send_bytes(data)
             assert other.recv_bytes(HANG) == b"abc"
         with pytest.raises(TypeError):
-            one.send_bytes("abc")    # type: ignore[arg-type]
+            one.send_bytes("abc")  # type: ignore[arg-type]
         with pytest.raises((TypeError, BufferError)):
             other.recv_bytes_into(b"fixed", 0)
 
@@ -176,15 +176,15 @@ class Carrying(Channels):
         assert buffer == b"12345678\0"
 
     def test_a_message_above_the_limit_is_skipped(self) -> None:
-        one, other = ipcfast.pair(self.kind, message_limit=1000)
+        one, other = ipcfast.pair(self.kind, message_limit=2000)
         with one, other:
-            one.send_bytes(bytes(1000))
-            one.send_bytes(bytes(1001))
+            one.send_bytes(bytes(2000))
+            one.send_bytes(bytes(2001))
             one.send_bytes(b"next")
-            assert len(other.recv_bytes(HANG)) == 1000
+            assert len(other.recv_bytes(HANG)) == 2000
             with pytest.raises(MessageTooLarge) as caught:
                 other.recv_bytes(HANG)
-            assert (caught.value.size, caught.value.limit) == (1001, 1000)
+            assert (caught.value.size, caught.value.limit) == (2001, 2000)
             assert other.recv_bytes(HANG) == b"next"
             sender = Background(one.send_many, [bytes(5 * MIB), b"after"])
             with pytest.raises(MessageTooLarge):
@@ -192,7 +192,7 @@ class Carrying(Channels):
             assert other.recv_bytes(HANG) == b"after"
             sender.result()
 
-    # ---- number and order -------------------------------------------------------------------------------------
+    # ---- number and order
 
     def collect(self, channel: ipcfast.IpcChannel, count: int, max_bytes: int = 65536) -> list[bytes]:
         bodies: list[bytes] = []
@@ -208,7 +208,7 @@ class Carrying(Channels):
             batches.append(other.recv_many(250, HANG))
         assert max(map(len, batches)) <= 2
         one.send_many([b"x" * 100] * 2)
-        assert len(other.recv_many(0, HANG)) == 1    # the first comes whatever its size
+        assert len(other.recv_many(0, HANG)) == 1  # the first comes whatever its size
         assert other.recv_many(1, HANG) == [b"x" * 100]
 
     def test_send_many_of_nothing(self, pair: Pair) -> None:
@@ -244,7 +244,7 @@ class Carrying(Channels):
                 assert channel.recv_bytes(HANG) == body
             sender.result()
 
-    # ---- around it --------------------------------------------------------------------------------------------
+    # ---- around it
 
     def test_poll_and_fileno_tell_of_messages(self, pair: Pair) -> None:
         one, other = pair
@@ -258,7 +258,7 @@ class Carrying(Channels):
             assert other.poll(HANG)
             assert select.select([descriptor], [], [], HANG)[0] == [descriptor]
             assert other.recv_bytes() == b"%d" % number
-        assert other.try_recv_bytes() is None    # what finds nothing makes the descriptor unready
+        assert other.try_recv_bytes() is None  # what finds nothing makes the descriptor unready
         assert not other.poll()
         assert select.select([descriptor], [], [], 0)[0] == []
         one.close()

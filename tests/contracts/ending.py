@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The conformance suite, part three: close and shutdown, from here, from another thread, and from the peer."""
+"""The conformance suite, part three: close and shutdown, from here, another thread, and the peer."""
 
 from __future__ import annotations
 
@@ -48,12 +48,17 @@ EVERY_CALL = {**BLOCKING, **AT_ONCE}
 class Ending(Channels):
     """Every call ends when the channel does, and says why."""
 
-    # ---- interrupting -----------------------------------------------------------------------------------------
+    # ---- interrupting
 
     @pytest.mark.parametrize("call", [*BLOCKING])
     @pytest.mark.parametrize(
         "ending, error",
-        [("close", ChannelClosed), ("shutdown", ShuttingDown), ("peer close", Disconnected), ("peer shutdown", Disconnected)],
+        [
+            ("close", ChannelClosed),
+            ("shutdown", ShuttingDown),
+            ("peer close", Disconnected),
+            ("peer shutdown", Disconnected),
+        ],
     )
     def test_an_ending_interrupts_a_blocked_call(
         self, pair: Pair, call: str, ending: str, error: type[IpcChannelError]
@@ -72,7 +77,9 @@ class Ending(Channels):
     def test_an_ending_interrupts_everybody_who_is_blocked(self, pair: Pair, ending: str) -> None:
         one, _ = pair
         fill(one)
-        blocked = [Background(BLOCKING[call], one) for call in ("recv", "recv_bytes", "send_bytes", "send_many")]
+        blocked = [
+            Background(BLOCKING[call], one) for call in ("recv", "recv_bytes", "send_bytes", "send_many")
+        ]
         for thread in blocked:
             until_asleep(os.getpid(), thread.native_id)
         getattr(one, ending)()
@@ -108,7 +115,7 @@ class Ending(Channels):
         assert receiving.result() is None
         assert iterating.result() == []
 
-    # ---- afterwards -------------------------------------------------------------------------------------------
+    # ---- afterwards
 
     @pytest.mark.parametrize("call", [*EVERY_CALL, "fileno"])
     @pytest.mark.parametrize("ending, error", [("close", ChannelClosed), ("shutdown", ShuttingDown)])
@@ -205,7 +212,7 @@ class Ending(Channels):
         for thread in threads:
             thread.result()
 
-    # ---- fork -------------------------------------------------------------------------------------------------
+    # ---- fork
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
     def test_a_forked_child_cannot_use_the_channel_and_does_no_harm(self) -> None:
@@ -214,7 +221,7 @@ class Ending(Channels):
             channel.send_bytes(b"the parent's")
             assert channel.recv_bytes(HANG) == b"the parent's"
 
-    # ---- nothing is left --------------------------------------------------------------------------------------
+    # ---- nothing is left
 
     @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
     def test_no_descriptor_is_left(self, address: str) -> None:

@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 
 def fill(channel: IpcChannel, size: int = 1000) -> tuple[int, bool]:
-    """Send numbered messages until there is no room: how many are on their way, and whether the last one is begun."""
+    """Send numbered messages until there is no room: how many are on their way, whether the last is begun."""
     number = 0
     while True:
         try:
@@ -34,7 +34,7 @@ def fill(channel: IpcChannel, size: int = 1000) -> tuple[int, bool]:
 class Flow(Channels):
     """Who waits for whom, and how long."""
 
-    # ---- back-pressure ----------------------------------------------------------------------------------------
+    # ---- back-pressure
 
     @pytest.mark.parametrize("size", [8, 1000, 100_000])
     def test_a_sender_without_a_reader_is_held_back_and_loses_nothing(self, pair: Pair, size: int) -> None:
@@ -43,7 +43,7 @@ class Flow(Channels):
         assert count > 0
         with pytest.raises(ChannelTimeout) as caught:
             one.send_bytes(b"n" * size, timeout=0.05)
-        assert not caught.value.begun    # what is begun is another one, which goes first
+        assert not caught.value.begun  # what is begun is another one, which goes first
         taker = Background(lambda: [other.recv_bytes(HANG) for _ in range(count + 1)])
         one.send_bytes(b"last", HANG)
         bodies = taker.result()
@@ -90,11 +90,21 @@ class Flow(Channels):
         assert other.recv_bytes(HANG) == b"next"
         sender.result()
 
-    # ---- timeouts ---------------------------------------------------------------------------------------------
+    # ---- timeouts
 
     @pytest.mark.parametrize("timeout", [0.0, 0.001, 0.03])
     @pytest.mark.parametrize(
-        "call", ["recv", "recv_json", "recv_bytes", "recv_bytes_into", "recv_many", "poll", "send_bytes", "send_many"]
+        "call",
+        [
+            "recv",
+            "recv_json",
+            "recv_bytes",
+            "recv_bytes_into",
+            "recv_many",
+            "poll",
+            "send_bytes",
+            "send_many",
+        ],
     )
     def test_no_timeout_is_early(
         self, pair: Pair, call: str, timeout: float, record_property: Callable[[str, object], None]
@@ -124,7 +134,7 @@ class Flow(Channels):
         assert min(overshoots) >= 0
         assert max(overshoots) < HANG / 2
         record_property(f"overshoot_ms {call} {timeout}", round(statistics.median(overshoots) * 1e3, 3))
-        assert other.recv_bytes(HANG)[:8] == bytes(8)    # still in order
+        assert other.recv_bytes(HANG)[:8] == bytes(8)  # still in order
 
     @pytest.mark.parametrize("timeout", [-1.0, 0])
     def test_no_time_at_all_still_takes_what_is_there(self, pair: Pair, timeout: float) -> None:
@@ -137,7 +147,7 @@ class Flow(Channels):
         with pytest.raises(ValueError, match="NaN"):
             pair[0].recv_bytes(float("nan"))
 
-    # ---- large traffic both ways ------------------------------------------------------------------------------
+    # ---- large traffic both ways
 
     def test_both_sides_send_much_before_they_receive(self) -> None:
         size = 10 * MIB
@@ -149,14 +159,16 @@ class Flow(Channels):
 
     def test_both_sides_send_and_receive_much_at_once(self, pair: Pair) -> None:
         bodies = [os.urandom(MIB) for _ in range(10)]
-        senders = [Background(lambda end=end: [end.send_bytes(body, HANG) for body in bodies]) for end in pair]
+        senders = [
+            Background(lambda end=end: [end.send_bytes(body, HANG) for body in bodies]) for end in pair
+        ]
         takers = [Background(lambda end=end: [end.recv_bytes(HANG) for _ in bodies]) for end in pair]
         for taker in takers:
             assert taker.result() == bodies
         for sender in senders:
             sender.result()
 
-    # ---- several threads --------------------------------------------------------------------------------------
+    # ---- several threads
 
     def test_several_senders_never_interleave(self, pair: Pair) -> None:
         one, other = pair
@@ -165,7 +177,9 @@ class Flow(Channels):
         def send(me: int) -> None:
             for number in range(count):
                 size = 8 + (number * 7919 * (me + 1)) % (3 * self.capacity // 2)
-                one.send_bytes(bytes([me]) * 4 + number.to_bytes(4, "little") + bytes([me]) * (size - 8), HANG)
+                one.send_bytes(
+                    bytes([me]) * 4 + number.to_bytes(4, "little") + bytes([me]) * (size - 8), HANG
+                )
 
         senders = [Background(send, me) for me in range(threads)]
         following = [0] * threads
@@ -185,7 +199,7 @@ class Flow(Channels):
         takers = [Background(lambda: [other.recv_bytes(HANG) for _ in range(count)]) for _ in range(3)]
         one.send_many([number.to_bytes(4, "little") for number in range(3 * count)], HANG)
         numbers = [[int.from_bytes(body, "little") for body in taker.result()] for taker in takers]
-        assert sorted(sum(numbers, [])) == list(range(3 * count))
+        assert sorted(number for mine in numbers for number in mine) == list(range(3 * count))
         assert all(mine == sorted(mine) for mine in numbers)
 
     def test_waiting_for_the_turn_ends_with_the_timeout(self, pair: Pair) -> None:
@@ -202,7 +216,7 @@ class Flow(Channels):
         waiting = Background(other.recv_bytes)
         assert waiting.ident is not None
         clock = time.pthread_getcpuclockid(waiting.ident)
-        threading.Event().wait(1.0)    # the first second may spin
+        threading.Event().wait(1.0)  # the first second may spin
         before = time.clock_gettime(clock)
         threading.Event().wait(1.0)
         used = time.clock_gettime(clock) - before
@@ -210,7 +224,7 @@ class Flow(Channels):
         assert waiting.result() == b"x"
         assert used <= 0.010
 
-    # ---- Ctrl-C -----------------------------------------------------------------------------------------------
+    # ---- Ctrl-C
 
     @pytest.mark.parametrize("call", ["recv", "recv_bytes", "recv_many", "poll", "send_bytes"])
     def test_ctrl_c_interrupts_a_blocked_call(self, call: str) -> None:

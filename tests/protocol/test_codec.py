@@ -45,7 +45,12 @@ def test_raw_passes_bytes_through_and_nothing_else() -> None:
     data = b"\0\xff"
     assert codec.encode(data) is data
     assert codec.decode(data) is data
-    assert codec.encode(bytearray(data)) == codec.encode(memoryview(data)) == codec.decode(memoryview(data)) == data
+    assert (
+        codec.encode(bytearray(data))
+        == codec.encode(memoryview(data))
+        == codec.decode(memoryview(data))
+        == data
+    )
     assert not codec.carries_messages
     with pytest.raises(SerializationError, match="send_bytes"):
         codec.encode({"type": "data"})

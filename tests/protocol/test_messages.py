@@ -119,7 +119,9 @@ def test_a_wrong_type_is_not_sent_either(fields: dict[str, Any]) -> None:
     assert caught.value.field == next(iter(fields))
 
 
-@pytest.mark.parametrize("document", ["[]", "1", "null", '"text"', "", "{", b"\xff", '{"id": NaN}', '"\ud800"'])
+@pytest.mark.parametrize(
+    "document", ["[]", "1", "null", '"text"', "", "{", b"\xff", '{"id": NaN}', '"\ud800"']
+)
 def test_what_is_no_message_is_refused(document: str | bytes) -> None:
     with pytest.raises(SerializationError):
         IpcMessage.from_json(document)
@@ -152,6 +154,8 @@ def test_reading_and_writing_keep_every_message(document: dict[str, Any]) -> Non
     message = IpcMessage.from_dict(document)
     written = message.to_dict()
     expected = {"type": "data", "data": {}, **document}
-    assert written == {key: item for key, item in expected.items() if item is not None or key in ("data", "other")}
+    assert written == {
+        key: item for key, item in expected.items() if item is not None or key in ("data", "other")
+    }
     assert IpcMessage.from_dict(written) == message
     assert json.loads(message.to_json()) == written

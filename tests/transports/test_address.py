@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Shows where each address lies, which names are refused, and that a directory of somebody else is not trusted."""
+"""Shows where addresses lie, which names are refused, and that a stranger's directory is not trusted."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_long_private_directory_has_a_short_stand_in(
     directory = tmp_path / ("d" * (SOCKET_PATH_MAX - len(str(tmp_path)) - 8))
     monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(directory))
     path = parse_address("local://a").path_to_listen()
-    assert len(f"{directory}/a.sock") <= SOCKET_PATH_MAX    # it is the temporary name that would not fit
+    assert len(f"{directory}/a.sock") <= SOCKET_PATH_MAX  # it is the temporary name that would not fit
     assert path.startswith(module.default_directory())
     assert path == parse_address("local://a").path_to_connect()
 
@@ -180,9 +180,7 @@ def test_a_directory_of_somebody_else_is_refused(
 
 
 @posix
-def test_a_directory_that_cannot_be_made_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(tmp_path / "absent" / "run"))
     with pytest.raises(IoError, match=RUNTIME_DIR_VARIABLE):
         private_directory(create=True)
@@ -219,11 +217,11 @@ for path in (parse_address("local://a").path_to_connect, parse_address("local://
 @posix
 def test_a_real_other_user_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() != 0:
-        monkeypatch.setenv(RUNTIME_DIR_VARIABLE, "/")    # root's, and everybody may look into it
+        monkeypatch.setenv(RUNTIME_DIR_VARIABLE, "/")  # root's, and everybody may look into it
         with pytest.raises(PermissionDenied, match="belongs to user 0"):
             private_directory(create=True)
         return
-    with tempfile.TemporaryDirectory(dir="/tmp") as place:    # pytest's own directories keep others out already
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # pytest's own directories keep others out already
         os.chmod(place, 0o777)
         os.mkdir(f"{place}/run", 0o700)
         monkeypatch.setenv(RUNTIME_DIR_VARIABLE, f"{place}/run")

@@ -42,7 +42,7 @@ def test_the_bytes_are_those_of_the_specification() -> None:
     st.builds(
         Hello,
         transport=st.integers(0, U16),
-        codec=st.from_regex(r"[a-z0-9_-]{1,16}", fullmatch=True),
+        codec=st.text(st.sampled_from("abyz019_-"), min_size=1, max_size=16),
         to_server=st.integers(0, U64),
         to_client=st.integers(0, U64),
         layout=st.integers(0, U32),
@@ -96,8 +96,16 @@ def test_a_codec_that_cannot_travel_is_refused(codec: str) -> None:
 
 @pytest.mark.parametrize(
     "wanted, chosen",
-    [(0, 1 << 18), (1, 4096), (4096, 4096), (4097, 8192), (1 << 18, 1 << 18), (1 << 26, 1 << 26)]
-    + [((1 << 26) + 1, 1 << 26), (U64, 1 << 26)],
+    [
+        (0, 1 << 18),
+        (1, 4096),
+        (4096, 4096),
+        (4097, 8192),
+        (1 << 18, 1 << 18),
+        (1 << 26, 1 << 26),
+        ((1 << 26) + 1, 1 << 26),
+        (U64, 1 << 26),
+    ],
 )
 def test_capacities(wanted: int, chosen: int) -> None:
     assert chosen_capacity(wanted) == chosen
@@ -145,7 +153,9 @@ def test_features_that_nobody_here_knows_are_not_agreed_on() -> None:
         (replace(HELLO, transport=0), "transport 0"),
     ],
 )
-def test_what_cannot_be_agreed_on_is_refused_in_the_order_of_the_specification(hello: Hello, reason: str) -> None:
+def test_what_cannot_be_agreed_on_is_refused_in_the_order_of_the_specification(
+    hello: Hello, reason: str
+) -> None:
     with pytest.raises(Refused, match=reason):
         welcome(hello, codec="json", layout=3)
 

@@ -262,6 +262,6 @@ void ipcf_listener_close(ipcf_listener *listener)
 
 void ipcf_listener_abandon(ipcf_listener *listener)
 {
-    ipcf_listener_close(
-        listener); /* there is no fork here, and no name that could be unlinked */
+    /* there is no fork here, and no name that could be unlinked */
+    ipcf_listener_close(listener);
 }

@@ -25,8 +25,8 @@ DWORD ipcf_operation_result(ipcf_operation *operation, HANDLE pipe, DWORD *moved
 DWORD ipcf_operation_cancel(ipcf_operation *operation, HANDLE pipe, DWORD *moved)
 {
     HANDLE event = operation->overlapped.hEvent;
-    (void)CancelIoEx(
-        pipe, &operation->overlapped); /* fails when it is over: the result tells */
+    /* fails when it is over already: the result tells */
+    (void)CancelIoEx(pipe, &operation->overlapped);
     for (;;) {
         /* The event may be shared or set by hand. Reset, look, wait: an end after the look sets the event again. */
         (void)ResetEvent(event);

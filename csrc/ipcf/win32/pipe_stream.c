@@ -138,8 +138,8 @@ static void end(ipcf_pipe_state *state)
     state->has_ended = true;
     if (state->read.is_under_way)
         (void)ipcf_operation_cancel(&state->read, state->pipe, &moved);
-    (void)SetEvent(
-        state->read.overlapped.hEvent); /* whoever sleeps on it has an end to see */
+    /* whoever sleeps on it has an end to see */
+    (void)SetEvent(state->read.overlapped.hEvent);
     if (ipcf_pipe_settle_write(state, NULL) == IPCF_AGAIN && linger(state))
         return;
     if (state->write.is_under_way) /* no memory to linger with */

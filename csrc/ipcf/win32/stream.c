@@ -295,12 +295,11 @@ ipcf_handle ipcf_stream_arm_write(ipcf_stream *stream)
         return IPCF_NO_HANDLE;
     AcquireSRWLockExclusive(&state->write_lock);
     HANDLE event = state->write.overlapped.hEvent;
-    if (state
-            ->has_ended) /* the other one may wait for a lingering write; this one stays set */
+    /* the other event may wait for a lingering write; this one stays set after the end */
+    if (state->has_ended)
         event = state->read.overlapped.hEvent;
     else if (ipcf_pipe_settle_write(state, NULL) != IPCF_AGAIN)
-        (void)SetEvent(
-            event); /* nothing is under way: try_write has something to say at once */
+        (void)SetEvent(event); /* nothing is under way, so try_write can go on */
     ReleaseSRWLockExclusive(&state->write_lock);
     return (ipcf_handle)event;
 }

@@ -157,8 +157,8 @@ static void test_peer_exits_after_an_empty_write(void)
     open_listener(&listener, 1);
     HANDLE child = start_self("runaway", "");
     accept_one(&listener, &stream);
-    receive_all(
-        aim(&inbound, &stream, 4, 240000)); /* what is left fits into the pipe */
+    /* what is left fits into the pipe */
+    receive_all(aim(&inbound, &stream, 4, 240000));
     join_process(child, 7);
     inbound.total = 300000;
     receive_all(&inbound);

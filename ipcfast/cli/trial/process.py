@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import multiprocessing
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -86,17 +87,18 @@ class WorkerProcess:
         return WorkerDied(f"the worker (pid {self.pid}) ended early with exit status {status}")
 
     def _start(self) -> None:
-        name = f"demo-{os.getpid()}-{secrets.token_hex(4)}"
         ours, theirs = multiprocessing.Pipe()
         self._wires[PIPE] = pipe_wire(ours)
-        with theirs, ipcfast.listen(f"local://{name}") as listener:
+        with theirs, listen_at_free_name() as listener:
+            name = listener.address.partition("://")[2]
             arguments = [json.dumps(sys.path), self._module, name, str(theirs.fileno())]
-            # A session of its own: Ctrl-C in the terminal is for this process, which then ends the worker.
+            # A process group of its own: Ctrl-C in the terminal is for this process, which ends the worker.
+            # No session of its own: Linux would schedule the two as strangers.
             self._process = subprocess.Popen(
                 [sys.executable, "-c", BOOTSTRAP, *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                preexec_fn=os.setpgrp,  # process_group= came with Python 3.11
             )
             theirs.close()
             # The worker connects in this order.
@@ -128,3 +130,11 @@ class WorkerProcess:
             if process is not None and process.returncode is None:
                 process.kill()
                 process.wait()
+
+
+def listen_at_free_name() -> ipcfast.Listener:
+    """Listen at the first name that is free: each leaves an empty lock file, so there shall be few."""
+    for number in itertools.count():
+        with contextlib.suppress(ipcfast.AddressInUse):
+            return ipcfast.listen(f"local://demo-{number}")
+    raise AssertionError("not reached: the numbers do not end")

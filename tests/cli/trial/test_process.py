@@ -72,7 +72,7 @@ def test_a_worker_that_ends_before_it_connects_is_told(odd_workers: None) -> Non
 
 def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
     with WorkerProcess() as worker:
-        assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
+        assert os.getpgid(worker.pid) == worker.pid != os.getpgrp()
 
 
 def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
@@ -91,3 +91,12 @@ def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         # A pidfd is readable once the process has ended.
         assert select.select([handle], [], [], 5.0)[0] == [handle]
         os.close(handle)
+
+
+def test_several_at_a_time_do_not_meet() -> None:
+    with WorkerProcess() as one, WorkerProcess() as other:
+        assert one.pid != other.pid
+        for worker in (one, other):
+            wire = worker.order("echo", "ring", 1)
+            wire.send_bytes(b"mine")
+            assert wire.recv_bytes() == b"mine"
