@@ -37,6 +37,7 @@ RING_CHANNEL = [
     "ring_channel_ahead",
     "ring_channel_receive",
     "ring_channel_send",
+    "ring_channel_wait",
     "ring_segment",
     MEMORY,
 ]

@@ -5,20 +5,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 scratch=$(mktemp -d)
 started=$SECONDS
-summary=()
+: >"$scratch/summary"
 
 # Children inherit these; the mark is how leftovers are found at the end.
 export IPCFAST_CI_MARK="ipcfast-ci-$$-$RANDOM"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONUNBUFFERED=1
 export WINE_PREFIX="$scratch/wine" WINEPREFIX="$scratch/wine" WINEDEBUG=-all
 
-step() {    # step NAME COMMAND...: run it under a heading, and note how long it took
-    local name=$1 begun=$SECONDS
-    shift
-    printf '\n==== %s ====\n' "$name"
-    "$@"
-    summary+=("$(printf '%5d s  %s' $((SECONDS - begun)) "$name")")
-    printf '==== %s: %d s ====\n' "$name" $((SECONDS - begun))
+in_order() {    # run the functions named, each under a heading, and note how long it took
+    local name begun
+    for name; do
+        begun=$SECONDS
+        printf '\n==== %s ====\n' "$name"
+        "$name"
+        printf '%5d s  %s\n' $((SECONDS - begun)) "$name" | tee -a "$scratch/summary"
+    done
 }
 
 marked() {    # the processes that were started here and still live (a fork of this shell has the environment of before)
@@ -48,15 +49,15 @@ no_process_left() {    # those that are just ending get five seconds
 finish() {
     local status=$? pid
     trap - EXIT
-    for pid in $(marked); do kill -KILL "$pid" 2>/dev/null || true; done
-    rm -rf "$scratch"
+    for pid in $(jobs -p) $(marked); do kill -KILL "$pid" 2>/dev/null || true; done
     printf '\n'
-    [ ${#summary[@]} -eq 0 ] || printf '%s\n' "${summary[@]}"
+    cat "$scratch/summary"
     if [ "$status" -eq 0 ]; then
-        printf '%5d s  all steps passed\n' $((SECONDS - started))
+        printf '%5d s  in all: passed\n' $((SECONDS - started))
     else
-        printf '%5d s  FAILED with status %d\n' $((SECONDS - started)) "$status"
+        printf '%5d s  in all: FAILED (%d)\n' $((SECONDS - started)) "$status"
     fi
+    rm -rf "$scratch"
     exit "$status"
 }
 trap finish EXIT
@@ -80,4 +81,16 @@ interpreter() {    # print the path of a working pythonX.Y, from PATH or from py
             return 0
         fi
     done
+}
+
+on_python() {    # on_python X.Y ARGUMENT...: the Python tests on that interpreter, where this machine has it
+    local version=$1 python
+    shift
+    python=$(interpreter "$version")
+    if [ -n "$python" ]; then
+        echo "Python $version: $python"
+        make test PYTHON="$python" ARGS="$*"
+    else
+        echo "Python $version: not on this machine, not tested"
+    fi
 }

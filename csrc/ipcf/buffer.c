@@ -15,11 +15,13 @@ ipcf_status ipcf_buffer_reserve(ipcf_buffer *buffer, size_t size, ipcf_error *er
         return IPCF_OK;
     if (size > SIZE_MAX / 2 - held)
         return ipcf_fail(error, IPCF_NO_MEMORY, "buffer size", SIZE_MAX / 2, size);
-    /* Moving is only worth it when at least half of the buffer is free: else the cost is quadratic. */
+    /* Moving is only worth it when at least half of the buffer is free: else the cost
+     * is quadratic. */
     if (held + size <= buffer->capacity && held <= buffer->capacity / 2) {
         memmove(buffer->data, buffer->data + buffer->start, held);
     } else {
-        size_t capacity = buffer->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : buffer->capacity;
+        size_t capacity =
+            buffer->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : buffer->capacity;
         while (capacity < held + size)
             capacity *= 2;
         if (buffer->start != 0)
@@ -38,7 +40,8 @@ ipcf_status ipcf_buffer_reserve(ipcf_buffer *buffer, size_t size, ipcf_error *er
     return IPCF_OK;
 }
 
-ipcf_status ipcf_buffer_append(ipcf_buffer *buffer, const void *data, size_t size, ipcf_error *error)
+ipcf_status ipcf_buffer_append(ipcf_buffer *buffer, const void *data, size_t size,
+                               ipcf_error *error)
 {
     ipcf_status status = ipcf_buffer_reserve(buffer, size, error);
     if (status != IPCF_OK)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The life cycle that every kind of channel shares: entering, breaking, ending. See channel.h.
+ * The life cycle that every kind of channel shares: entering, breaking, ending. See
+ * channel.h.
  */
 #include "ipcf/channel.h"
 
@@ -7,11 +8,12 @@
 
 const char ipcf_channel_begun[] = "begun";
 
-/* ---- making ------------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------- */
 
 ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
 {
-    ipcf_status status = ipcf_stream_watch_peer(&channel->stream, &channel->peer_process, error);
+    ipcf_status status =
+        ipcf_stream_watch_peer(&channel->stream, &channel->peer_process, error);
     channel->peer_is_here = status == IPCF_INVALID;
     if (status == IPCF_OK)
         return IPCF_OK;
@@ -25,14 +27,16 @@ ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
 
 static ipcf_status init_parts(ipcf_channel *channel, bool watch, ipcf_error *error)
 {
-    ipcf_lock *locks[] = {&channel->life_lock, &channel->send_lock, &channel->receive_lock};
+    ipcf_lock *locks[] = {&channel->life_lock, &channel->send_lock,
+                          &channel->receive_lock};
     for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
         if (ipcf_lock_init(locks[i]) != IPCF_OK)
             return ipcf_fail_os(error, "lock");
     ipcf_status status = ipcf_doorbell_create(&channel->wake, error);
     if (status == IPCF_OK)
         status = ipcf_stream_peer(&channel->stream, &channel->peer, error);
-    return status == IPCF_OK && watch ? ipcf_channel_watch_peer(channel, error) : status;
+    return status == IPCF_OK && watch ? ipcf_channel_watch_peer(channel, error)
+                                      : status;
 }
 
 /* Sums of a size and a header must not overflow. */
@@ -41,8 +45,9 @@ static uint64_t bounded(uint64_t limit)
     return limit < SIZE_MAX / 4 ? limit : SIZE_MAX / 4;
 }
 
-ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops, ipcf_stream *stream,
-                              bool watch, const ipcf_channel_options *options, ipcf_error *error)
+ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops,
+                              ipcf_stream *stream, bool watch,
+                              const ipcf_channel_options *options, ipcf_error *error)
 {
     channel->ops = ops;
     channel->stream = *stream;
@@ -66,11 +71,12 @@ ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops
     return IPCF_OK;
 }
 
-/* ---- entering ----------------------------------------------------------------------------------------------------- */
+/* ---- entering -------------------------------------------------------------------- */
 
 ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *error)
 {
-    /* acquire: pairs with the exchange in close and the compare-and-swap in shut_down and break */
+    /* acquire: pairs with the exchange in close and the compare-and-swap in shut_down
+     * and break */
     switch ((ipcf_channel_state)ipcf_load_acquire(&channel->state)) {
     case IPCF_STATE_OPEN:
         return IPCF_OK;
@@ -88,8 +94,8 @@ ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *e
     return ipcf_fail(error, IPCF_CLOSED, "channel", 0, 0);
 }
 
-ipcf_status ipcf_channel_enter(ipcf_channel *channel, ipcf_lock *lock, uint64_t deadline_ns,
-                               ipcf_error *error)
+ipcf_status ipcf_channel_enter(ipcf_channel *channel, ipcf_lock *lock,
+                               uint64_t deadline_ns, ipcf_error *error)
 {
     if (IPCF_UNLIKELY(!ipcf_lock_try(lock))) {
         ipcf_status status = ipcf_channel_state_status(channel, error);
@@ -121,7 +127,7 @@ ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size
     return ipcf_fail(error, status, ipcf_channel_begun, 0, size);
 }
 
-/* ---- ending -------------------------------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------- */
 
 /* Make every operation under way, in whichever thread, come back and look at the state. */
 static void wake_all(ipcf_channel *channel)
@@ -141,8 +147,8 @@ void ipcf_channel_note_ending(ipcf_channel *channel, ipcf_ending ending)
     (void)ipcf_compare_exchange_acq_rel(&channel->ending, &none, (uint32_t)ending);
 }
 
-ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status, const ipcf_error *why,
-                               ipcf_error *error)
+ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status,
+                               const ipcf_error *why, ipcf_error *error)
 {
     if (error != NULL)
         *error = *why;
@@ -152,7 +158,8 @@ ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status, const 
         channel->broken = *why;
         channel->broken_status = status;
         /* acq_rel: pairs with the acquire in ipcf_channel_state_status */
-        (void)ipcf_compare_exchange_acq_rel(&channel->state, &open, (uint32_t)IPCF_STATE_BROKEN);
+        (void)ipcf_compare_exchange_acq_rel(&channel->state, &open,
+                                            (uint32_t)IPCF_STATE_BROKEN);
         ipcf_stream_shut_down(&channel->stream);
     }
     ipcf_lock_release(&channel->life_lock);
@@ -164,7 +171,8 @@ void ipcf_channel_shut_down(ipcf_channel *channel)
 {
     uint32_t open = IPCF_STATE_OPEN;
     /* acq_rel: pairs with the acquire in ipcf_channel_state_status */
-    if (!ipcf_compare_exchange_acq_rel(&channel->state, &open, (uint32_t)IPCF_STATE_SHUT_DOWN))
+    if (!ipcf_compare_exchange_acq_rel(&channel->state, &open,
+                                       (uint32_t)IPCF_STATE_SHUT_DOWN))
         return;
     wake_all(channel);
     channel->ops->say_goodbye(channel);
@@ -181,7 +189,8 @@ static void free_common(ipcf_channel *channel)
 
 void ipcf_channel_close(ipcf_channel *channel)
 {
-    uint32_t before = ipcf_exchange_acq_rel(&channel->state, (uint32_t)IPCF_STATE_CLOSED);
+    uint32_t before =
+        ipcf_exchange_acq_rel(&channel->state, (uint32_t)IPCF_STATE_CLOSED);
     if (before == IPCF_STATE_CLOSED || before == IPCF_STATE_FORKED) {
         ipcf_store_release(&channel->state, before);
         return;
@@ -213,14 +222,17 @@ void ipcf_channel_destroy(ipcf_channel *channel)
 
 void ipcf_channel_abandon(ipcf_channel *channel)
 {
-    uint32_t before = ipcf_exchange_acq_rel(&channel->state, (uint32_t)IPCF_STATE_FORKED);
+    uint32_t before =
+        ipcf_exchange_acq_rel(&channel->state, (uint32_t)IPCF_STATE_FORKED);
     if (before == IPCF_STATE_FORKED || channel->ops == NULL)
         return;
-    /* A thread that closed it may have been stopped before it had freed anything, or in between. */
+    /* A thread that closed it may have been stopped before it had freed anything, or in
+     * between. */
     if (before == IPCF_STATE_CLOSED && !ipcf_lock_try(&channel->life_lock))
         return;
-    /* A lock that is held belongs to a thread that is not here, and what it guards may be half changed: buffers are given up
-     * then. Who finds the lock held looks at the state before waiting. */
+    /* A lock that is held belongs to a thread that is not here, and what it guards may
+     * be half changed: buffers are given up then. Who finds the lock held looks at the
+     * state before waiting. */
     if (!ipcf_lock_try(&channel->send_lock))
         channel->unsent = (ipcf_buffer){0};
     bool is_intact = ipcf_lock_try(&channel->receive_lock);

@@ -1,24 +1,30 @@
 /* SPDX-License-Identifier: MIT
- * A channel: whole messages in both directions until a deadline. What every kind of channel has in common.
+ * A channel: whole messages in both directions until a deadline. What every kind of
+ * channel has in common.
  *
- * ipcf_stream_channel and ipcf_ring_channel begin with an ipcf_channel and are used through the functions of this page;
- * their own headers only say how they are made. channel.c keeps the life cycle (entering, ending, waking), the two
- * kinds the moving of messages.
+ * ipcf_stream_channel and ipcf_ring_channel begin with an ipcf_channel and are used
+ * through the functions of this page; their own headers only say how they are made.
+ * channel.c keeps the life cycle (entering, ending, waking), the two kinds the moving
+ * of messages.
  *
- * Rules. Full duplex: each direction has its lock; a function takes it, and gives it back before it returns, but for
- * ipcf_channel_begin and try_begin: after OK the direction stays locked until finish or leave. Between those two the
- * caller must not run foreign code (no Python object that the garbage collector tracks may be made).
+ * Rules. Full duplex: each direction has its lock; a function takes it, and gives it
+ * back before it returns, but for ipcf_channel_begin and try_begin: after OK the
+ * direction stays locked until finish or leave. Between those two the caller must not
+ * run foreign code (no Python object that the garbage collector tracks may be made).
  *
- * A function with a deadline waits, with the direction's lock held, until the deadline, or until close or shut_down
- * from any thread, or the peer's end; call it without the GIL. IPCF_NO_WAIT makes it a single step that never
- * sleeps. INTERRUPTED means: run signal handlers, then call again with the same deadline; nothing is lost.
+ * A function with a deadline waits, with the direction's lock held, until the deadline,
+ * or until close or shut_down from any thread, or the peer's end; call it without the
+ * GIL. IPCF_NO_WAIT makes it a single step that never sleeps. INTERRUPTED means: run
+ * signal handlers, then call again with the same deadline; nothing is lost.
  *
- * A send that timed out or was interrupted after its first byte went out is *begun*: error->what is
- * ipcf_channel_begun, the channel keeps a copy of the rest, and the message must not be sent again: ipcf_channel_flush, or
- * the next send, finishes it. A receive that timed out in mid-message goes on with the next begin.
+ * A send that timed out or was interrupted after its first byte went out is *begun*:
+ * error->what is ipcf_channel_begun, the channel keeps a copy of the rest, and the
+ * message must not be sent again: ipcf_channel_flush, or the next send, finishes it. A
+ * receive that timed out in mid-message goes on with the next begin.
  *
- * While a send waits for room, it takes in what the peer sends (up to read_ahead_limit bytes), if no other thread is
- * receiving: so two peers that both send large messages do not deadlock.
+ * While a send waits for room, it takes in what the peer sends (up to read_ahead_limit
+ * bytes), if no other thread is receiving: so two peers that both send large messages
+ * do not deadlock.
  */
 #ifndef IPCF_CHANNEL_H
 #define IPCF_CHANNEL_H
@@ -33,120 +39,132 @@
 
 typedef enum ipcf_channel_state {
     IPCF_STATE_OPEN = 0,
-    IPCF_STATE_SHUT_DOWN = 1,    /* by ipcf_channel_shut_down here */
-    IPCF_STATE_BROKEN = 2,       /* the peer broke the protocol */
+    IPCF_STATE_SHUT_DOWN = 1, /* by ipcf_channel_shut_down here */
+    IPCF_STATE_BROKEN = 2,    /* the peer broke the protocol */
     IPCF_STATE_CLOSED = 3,
-    IPCF_STATE_FORKED = 4        /* this is a child of the process that opened the channel */
+    IPCF_STATE_FORKED = 4 /* this is a child of the process that opened the channel */
 } ipcf_channel_state;
 
 /* How the peer left: tells an orderly end from a death. */
 typedef enum ipcf_ending {
-    IPCF_ENDING_NONE = 0,       /* it is still there, as far as we know */
-    IPCF_ENDING_GOODBYE = 1,    /* it said goodbye */
-    IPCF_ENDING_DIED = 2,       /* hang-up without goodbye on a wire that has one, or its process ended */
-    IPCF_ENDING_UNKNOWN = 3     /* hang-up on a wire without goodbye */
+    IPCF_ENDING_NONE = 0,    /* it is still there, as far as we know */
+    IPCF_ENDING_GOODBYE = 1, /* it said goodbye */
+    /* hang-up without goodbye on a wire that has one, or its process ended */
+    IPCF_ENDING_DIED = 2,
+    IPCF_ENDING_UNKNOWN = 3 /* hang-up on a wire without goodbye */
 } ipcf_ending;
 
 typedef struct ipcf_channel_options {
-    ipcf_framing framing;         /* of sending; SNIFF is not allowed here */
-    bool sniff;                   /* receive: let the first byte decide (stream only) */
-    bool skip_noise;              /* see frame.h (stream only) */
-    uint64_t message_limit;       /* bytes of one received body */
-    uint64_t read_ahead_limit;    /* bytes taken in while a send waits for room */
-    uint64_t spin_ns;             /* 0: sleep at once */
+    ipcf_framing framing;      /* of sending; SNIFF is not allowed here */
+    bool sniff;                /* receive: let the first byte decide (stream only) */
+    bool skip_noise;           /* see frame.h (stream only) */
+    uint64_t message_limit;    /* bytes of one received body */
+    uint64_t read_ahead_limit; /* bytes taken in while a send waits for room */
+    uint64_t spin_ns;          /* 0: sleep at once */
 } ipcf_channel_options;
 
-#define IPCF_CHANNEL_OPTIONS_DEFAULT                                                     \
-    (ipcf_channel_options)                                                               \
-    {                                                                                    \
-        .framing = IPCF_FRAMING_LENGTH, .sniff = false, .skip_noise = false,             \
-        .message_limit = UINT64_C(64) << 20, .read_ahead_limit = UINT64_C(128) << 20,    \
-        .spin_ns = IPCF_SPIN_DEFAULT_NS                                                  \
+#define IPCF_CHANNEL_OPTIONS_DEFAULT                                                   \
+    (ipcf_channel_options)                                                             \
+    {                                                                                  \
+        .framing = IPCF_FRAMING_LENGTH, .sniff = false, .skip_noise = false,           \
+        .message_limit = UINT64_C(64) << 20, .read_ahead_limit = UINT64_C(128) << 20,  \
+        .spin_ns = IPCF_SPIN_DEFAULT_NS                                                \
     }
 
 /* The message at the head of the receiving direction. */
 typedef struct ipcf_message {
-    uint64_t size;         /* bytes of body */
-    const uint8_t *data;   /* the whole body, valid until finish or leave; NULL: fetch it with read_body */
-    uint64_t received;     /* data == NULL: bytes that earlier read_body calls have already delivered */
-    uint8_t kind;          /* ipcf_kind */
+    uint64_t size; /* bytes of body */
+    /* the whole body, valid until finish or leave; NULL: fetch it with read_body */
+    const uint8_t *data;
+    /* data == NULL: bytes that earlier read_body calls have already delivered */
+    uint64_t received;
+    uint8_t kind; /* ipcf_kind */
 } ipcf_message;
 
-/* ---- the common part of every channel --------------------------------------------------------------------------- */
+/* ---- the common part of every channel -------------------------------------------- */
 
 typedef struct ipcf_channel ipcf_channel;
 
-/* What a kind of channel does its own way. The first group is the public functions below. */
+/* What a kind of channel does its own way. The first group is the public functions
+ * below. */
 typedef struct ipcf_channel_ops {
-    ipcf_status (*try_send)(ipcf_channel *, uint8_t, const void *, size_t, ipcf_error *);
-    ipcf_status (*send_many)(ipcf_channel *, uint8_t, const ipcf_piece *, size_t, size_t *, uint64_t,
-                             ipcf_error *);
+    ipcf_status (*try_send)(ipcf_channel *, uint8_t, const void *, size_t,
+                            ipcf_error *);
+    ipcf_status (*send_many)(ipcf_channel *, uint8_t, const ipcf_piece *, size_t,
+                             size_t *, uint64_t, ipcf_error *);
     ipcf_status (*flush)(ipcf_channel *, uint64_t, ipcf_error *);
     ipcf_status (*try_begin)(ipcf_channel *, bool, ipcf_message *, ipcf_error *);
     ipcf_status (*begin)(ipcf_channel *, uint64_t, ipcf_message *, ipcf_error *);
-    ipcf_status (*read_body)(ipcf_channel *, void *, size_t, size_t *, uint64_t, ipcf_error *);
+    ipcf_status (*read_body)(ipcf_channel *, void *, size_t, size_t *, uint64_t,
+                             ipcf_error *);
     void (*finish)(ipcf_channel *);
     void (*leave)(ipcf_channel *);
     ipcf_status (*next)(ipcf_channel *, ipcf_message *);
     ipcf_status (*poll)(ipcf_channel *, uint64_t, ipcf_error *);
     ipcf_status (*ready_handle)(ipcf_channel *, ipcf_handle *, ipcf_error *);
-    /* Tell the peer that nothing more will come; without locks. shut_down and close may both call it, in two threads:
-     * the second finds it said, or everything freed. */
+    /* Tell the peer that nothing more will come; without locks. shut_down and close may
+     * both call it, in two threads: the second finds it said, or everything freed. */
     void (*say_goodbye)(ipcf_channel *);
-    /* Free what the kind owns beyond ipcf_channel; all locks are held. Not intact: a buffer of the receiving direction was being
-     * changed when the process was forked, do not touch it. */
+    /* Free what the kind owns beyond ipcf_channel; all locks are held. Not intact: a
+     * buffer of the receiving direction was being changed when the process was forked,
+     * do not touch it. */
     void (*free_parts)(ipcf_channel *, bool is_intact);
 } ipcf_channel_ops;
 
 struct ipcf_channel {
-    const ipcf_channel_ops *ops;  /* NULL: never was open */
-    ipcf_atomic_u32 state;        /* ipcf_channel_state */
-    ipcf_atomic_u32 ending;       /* ipcf_ending */
-    ipcf_error broken;            /* why the state is BROKEN; written once, before it */
-    ipcf_status broken_status;    /* likewise: what every operation gives from then on */
-    ipcf_stream stream;           /* carries the messages, or only the hang-up (ring) */
-    ipcf_handle peer_process;     /* IPCF_NO_HANDLE: not watched */
+    const ipcf_channel_ops *ops; /* NULL: never was open */
+    ipcf_atomic_u32 state;       /* ipcf_channel_state */
+    ipcf_atomic_u32 ending;      /* ipcf_ending */
+    ipcf_error broken;           /* why the state is BROKEN; written once, before it */
+    ipcf_status broken_status;   /* likewise: what every operation gives from then on */
+    ipcf_stream stream;          /* carries the messages, or only the hang-up (ring) */
+    ipcf_handle peer_process;    /* IPCF_NO_HANDLE: not watched */
     ipcf_peer peer;
-    bool peer_is_here;            /* same process: its CPU says nothing, and it needs the GIL */
-    ipcf_doorbell wake;           /* rung by close and shut_down, never cleared */
+    bool peer_is_here;  /* same process: its CPU says nothing, and it needs the GIL */
+    ipcf_doorbell wake; /* rung by close and shut_down, never cleared */
     uint64_t message_limit;
     uint64_t read_ahead_limit;
-    ipcf_handle ready_set;        /* made by the first ipcf_channel_ready_handle */
-    ipcf_lock life_lock;          /* one system call long: ringing or closing wake, hanging up */
+    ipcf_handle ready_set; /* made by the first ipcf_channel_ready_handle */
+    ipcf_lock life_lock; /* one system call long: ringing or closing wake, hanging up */
     ipcf_lock send_lock;
     ipcf_spin send_spin;
-    ipcf_buffer unsent;           /* the rest of a begun send */
+    ipcf_buffer unsent; /* the rest of a begun send */
     ipcf_lock receive_lock;
     ipcf_spin receive_spin;
 };
 
-/* error->what of a send that timed out or was interrupted after its first byte went out. */
+/* error->what of a send that timed out or was interrupted after its first byte went
+ * out. */
 extern const char ipcf_channel_begun[];
 
-/* ---- sending ----------------------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------- */
 
-/* One step without waiting, for small messages: OK, or AGAIN (no room, too long for one step, a begun send, or another
- * thread is sending), or the state's status. Cheap enough to be called with the GIL held. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_try_send(ipcf_channel *channel, uint8_t kind,
-                                                                const void *body, size_t size,
-                                                                ipcf_error *error)
+/* One step without waiting, for small messages: OK, or AGAIN (no room, too long for one
+ * step, a begun send, or another thread is sending), or the state's status. Cheap
+ * enough to be called with the GIL held. */
+IPCF_MUST_CHECK static inline ipcf_status
+ipcf_channel_try_send(ipcf_channel *channel, uint8_t kind, const void *body,
+                      size_t size, ipcf_error *error)
 {
     return channel->ops->try_send(channel, kind, body, size, error);
 }
 
-/* Send several messages in order, gathered; *sent: how many are handed over (or begun), also when the status is not OK. kind is
- * ignored by foreign framings. INVALID: a body cannot travel on this framing. */
+/* Send several messages in order, gathered; *sent: how many are handed over (or begun),
+ * also when the status is not OK. kind is ignored by foreign framings. INVALID: a body
+ * cannot travel on this framing. */
 IPCF_MUST_CHECK static inline ipcf_status
-ipcf_channel_send_many(ipcf_channel *channel, uint8_t kind, const ipcf_piece *bodies, size_t count,
-                       size_t *sent, uint64_t deadline_ns, ipcf_error *error)
+ipcf_channel_send_many(ipcf_channel *channel, uint8_t kind, const ipcf_piece *bodies,
+                       size_t count, size_t *sent, uint64_t deadline_ns,
+                       ipcf_error *error)
 {
-    return channel->ops->send_many(channel, kind, bodies, count, sent, deadline_ns, error);
+    return channel->ops->send_many(channel, kind, bodies, count, sent, deadline_ns,
+                                   error);
 }
 
 /* Send one message. OK: handed over whole. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_send(ipcf_channel *channel, uint8_t kind,
-                                                            const void *body, size_t size,
-                                                            uint64_t deadline_ns, ipcf_error *error)
+IPCF_MUST_CHECK static inline ipcf_status
+ipcf_channel_send(ipcf_channel *channel, uint8_t kind, const void *body, size_t size,
+                  uint64_t deadline_ns, ipcf_error *error)
 {
     ipcf_piece piece = {body, size};
     size_t sent;
@@ -154,102 +172,114 @@ IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_send(ipcf_channel *channe
 }
 
 /* Finish a begun send. OK when there is none. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_flush(ipcf_channel *channel,
-                                                             uint64_t deadline_ns, ipcf_error *error)
+IPCF_MUST_CHECK static inline ipcf_status
+ipcf_channel_flush(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
 {
     return channel->ops->flush(channel, deadline_ns, error);
 }
 
-/* ---- receiving --------------------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------- */
 
-/* begin without waiting: OK (locked), AGAIN, or a status as begin's. It may leave out asking whether the peer still lives
- * (begin with IPCF_NO_WAIT asks). With look, it looks for about 1 us where that can help. For a first attempt with the GIL
- * held. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_try_begin(ipcf_channel *channel, bool look,
+/* begin without waiting: OK (locked), AGAIN, or a status as begin's. It may leave out
+ * asking whether the peer still lives (begin with IPCF_NO_WAIT asks). With look, it
+ * looks for about 1 us where that can help. For a first attempt with the GIL held. */
+IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_try_begin(ipcf_channel *channel,
+                                                                 bool look,
                                                                  ipcf_message *message,
                                                                  ipcf_error *error)
 {
     return channel->ops->try_begin(channel, look, message, error);
 }
 
-/* Wait for the message at the head. OK: *message describes it, the direction is locked until finish or leave.
- * DISCONNECTED only after everything received has been handed out. BAD_FRAME and CORRUPT end the channel for good.
- * TOO_LARGE: the message is passed over, the channel goes on. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_begin(ipcf_channel *channel, uint64_t deadline_ns,
-                                                             ipcf_message *message, ipcf_error *error)
+/* Wait for the message at the head. OK: *message describes it, the direction is locked
+ * until finish or leave. DISCONNECTED only after everything received has been handed
+ * out. BAD_FRAME and CORRUPT end the channel for good. TOO_LARGE: the message is passed
+ * over, the channel goes on. */
+IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_begin(ipcf_channel *channel,
+                                                             uint64_t deadline_ns,
+                                                             ipcf_message *message,
+                                                             ipcf_error *error)
 {
     return channel->ops->begin(channel, deadline_ns, message, error);
 }
 
-/* After begin gave data == NULL: fill dest with the next `size` bytes of the body (message->size - message->received at
- * most). *got says how many have come, also when the status is not OK. The direction stays locked in any case. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_read_body(ipcf_channel *channel, void *dest,
-                                                                 size_t size, size_t *got,
-                                                                 uint64_t deadline_ns,
-                                                                 ipcf_error *error)
+/* After begin gave data == NULL: fill dest with the next `size` bytes of the body
+ * (message->size - message->received at most). *got says how many have come, also when
+ * the status is not OK. The direction stays locked in any case. */
+IPCF_MUST_CHECK static inline ipcf_status
+ipcf_channel_read_body(ipcf_channel *channel, void *dest, size_t size, size_t *got,
+                       uint64_t deadline_ns, ipcf_error *error)
 {
     return channel->ops->read_body(channel, dest, size, got, deadline_ns, error);
 }
 
-/* Done with the message (its body has been read to the end): the next begin gives the next one. */
+/* Done with the message (its body has been read to the end): the next begin gives the
+ * next one. */
 static inline void ipcf_channel_finish(ipcf_channel *channel)
 {
     channel->ops->finish(channel);
 }
 
-/* Unlock, but leave the message at the head (wrong kind, no room, or body not yet complete). */
+/* Unlock, but leave the message at the head (wrong kind, no room, or body not yet
+ * complete). */
 static inline void ipcf_channel_leave(ipcf_channel *channel)
 {
     channel->ops->leave(channel);
 }
 
-/* After begin gave OK for a message in place: finish it and look at the next one, if it is in place too (for batches).
- * AGAIN: there is none; the direction is unlocked then. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_next(ipcf_channel *channel, ipcf_message *message)
+/* After begin gave OK for a message in place: finish it and look at the next one, if it
+ * is in place too (for batches). AGAIN: there is none; the direction is unlocked then. */
+IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_next(ipcf_channel *channel,
+                                                            ipcf_message *message)
 {
     return channel->ops->next(channel, message);
 }
 
-/* OK: begin would not block: a message is there, or the peer's end or a fault of it. TIMEOUT otherwise; our own end is the state's
- * status. Reads ahead. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_poll(ipcf_channel *channel, uint64_t deadline_ns,
-                                                            ipcf_error *error)
+/* OK: begin would not block: a message is there, or the peer's end or a fault of it.
+ * TIMEOUT otherwise; our own end is the state's status. Reads ahead. */
+IPCF_MUST_CHECK static inline ipcf_status
+ipcf_channel_poll(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
 {
     return channel->ops->poll(channel, deadline_ns, error);
 }
 
-/* A handle for select, asyncio, Qt: ready while a message or the end can be received. Level-triggered. POSIX only
- * (UNSUPPORTED elsewhere). It belongs to the channel. */
-IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel,
-                                                                    ipcf_handle *handle,
-                                                                    ipcf_error *error)
+/* A handle for select, asyncio, Qt: ready while a message or the end can be received.
+ * Level-triggered. POSIX only (UNSUPPORTED elsewhere). It belongs to the channel. */
+IPCF_MUST_CHECK static inline ipcf_status
+ipcf_channel_ready_handle(ipcf_channel *channel, ipcf_handle *handle, ipcf_error *error)
 {
     return channel->ops->ready_handle(channel, handle, error);
 }
 
-/* ---- ending ------------------------------------------------------------------------------------------------------ */
+/* ---- ending ---------------------------------------------------------------------- */
 
-/* From any thread, any number of times: local operations give SHUT_DOWN at once; the peer receives all that was sent and
- * then the end. */
+/* From any thread, any number of times: local operations give SHUT_DOWN at once; the
+ * peer receives all that was sent and then the end. */
 void ipcf_channel_shut_down(ipcf_channel *channel);
-/* From any thread; waits until operations under way in other threads have left (they are woken), then frees everything.
- * Idempotent. Do not hold the GIL. */
+/* From any thread; waits until operations under way in other threads have left (they
+ * are woken), then frees everything. Idempotent. Do not hold the GIL. */
 void ipcf_channel_close(ipcf_channel *channel);
-/* close, and free the locks: for the owner, when no other thread can know the channel any more. */
+/* close, and free the locks: for the owner, when no other thread can know the channel
+ * any more. */
 void ipcf_channel_destroy(ipcf_channel *channel);
-/* In a forked child, before any other use: closes descriptors without a word to the peer; the state becomes FORKED. What
- * another thread was closing at the moment of the fork may stay. */
+/* In a forked child, before any other use: closes descriptors without a word to the
+ * peer; the state becomes FORKED. What another thread was closing at the moment of the
+ * fork may stay. */
 void ipcf_channel_abandon(ipcf_channel *channel);
 
-/* ---- for the kinds of channel ------------------------------------------------------------------------------------ */
+/* ---- for the kinds of channel ---------------------------------------------------- */
 
-/* Set up the common part in zeroed memory; takes over the stream on OK. watch: notice the death of the peer's process even
- * when a forked child of it keeps the stream. */
-IPCF_MUST_CHECK ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops,
+/* Set up the common part in zeroed memory; takes over the stream on OK. watch: notice
+ * the death of the peer's process even when a forked child of it keeps the stream. */
+IPCF_MUST_CHECK ipcf_status ipcf_channel_init(ipcf_channel *channel,
+                                              const ipcf_channel_ops *ops,
                                               ipcf_stream *stream, bool watch,
-                                              const ipcf_channel_options *options, ipcf_error *error);
-/* Watch the peer's process from now on. OK also where the system cannot, or the peer is this process. */
-IPCF_MUST_CHECK ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error);
+                                              const ipcf_channel_options *options,
+                                              ipcf_error *error);
+/* Watch the peer's process from now on. OK also where the system cannot, or the peer is
+ * this process. */
+IPCF_MUST_CHECK ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel,
+                                                    ipcf_error *error);
 
 /* The status that the channel's state gives to every operation; OK while it is open. */
 ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *error);
@@ -260,10 +290,10 @@ IPCF_MUST_CHECK ipcf_status ipcf_channel_enter(ipcf_channel *channel, ipcf_lock 
 /* Take a lock whatever the state: for ending. */
 void ipcf_channel_take(ipcf_lock *lock);
 
-/* The peer broke the protocol (or memory ran out in mid-message): remember why, hang up, wake everyone. A direction's lock is held.
- * Returns status. */
-ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status, const ipcf_error *why,
-                               ipcf_error *error);
+/* The peer broke the protocol (or memory ran out in mid-message): remember why, hang
+ * up, wake everyone. A direction's lock is held. Returns status. */
+ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status,
+                               const ipcf_error *why, ipcf_error *error);
 
 /* The first to notice how the peer left decides. */
 void ipcf_channel_note_ending(ipcf_channel *channel, ipcf_ending ending);
@@ -273,13 +303,15 @@ static inline bool ipcf_channel_has_ended(const ipcf_channel *channel)
     return ipcf_load_acquire(&channel->ending) != IPCF_ENDING_NONE;
 }
 
-/* Keep the rest of a message that could not be finished now. Returns status, with error->what = ipcf_channel_begun. */
+/* Keep the rest of a message that could not be finished now. Returns status, with
+ * error->what = ipcf_channel_begun. */
 ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size_t size,
                                    ipcf_status status, ipcf_error *error);
 
-/* Where the peer runs, going by the CPU that it told last. A peer in this process may need the GIL: nothing is known of it. */
-static inline ipcf_whereabouts ipcf_channel_whereabouts(const ipcf_channel *channel, uint32_t ours,
-                                                        uint32_t theirs)
+/* Where the peer runs, going by the CPU that it told last. A peer in this process may
+ * need the GIL: nothing is known of it. */
+static inline ipcf_whereabouts ipcf_channel_whereabouts(const ipcf_channel *channel,
+                                                        uint32_t ours, uint32_t theirs)
 {
     if (channel->peer_is_here || ours == IPCF_CPU_UNKNOWN || theirs == IPCF_CPU_UNKNOWN)
         return IPCF_PEER_UNKNOWN;

@@ -11,10 +11,12 @@
 /* A deadline in the past: one attempt, no wait. */
 #define IPCF_NO_WAIT UINT64_C(0)
 
-/* Nanoseconds since an arbitrary fixed point; does not jump when the wall clock is set. About 25 ns. */
+/* Nanoseconds since an arbitrary fixed point; does not jump when the wall clock is set.
+ * About 25 ns. */
 uint64_t ipcf_clock_ns(void);
 
-/* The deadline that lies `seconds` ahead. Negative and NaN give IPCF_NO_WAIT; what does not fit gives IPCF_NEVER. */
+/* The deadline that lies `seconds` ahead. Negative and NaN give IPCF_NO_WAIT; what does
+ * not fit gives IPCF_NEVER. */
 uint64_t ipcf_deadline_in(double seconds);
 
 #endif

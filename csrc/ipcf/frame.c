@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Frames on a stream of bytes: the decoder's entry, the two binary framings, and the encoders (docs/spec/framing.md).
+ * Frames on a stream of bytes: the decoder's entry, the two binary framings, and the
+ * encoders (docs/spec/framing.md).
  */
 #include "ipcf/frame.h"
 
@@ -160,7 +161,7 @@ size_t ipcf_frame_decode_run(const ipcf_frame_decoder *decoder, const uint8_t *d
     }
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------- */
 
 static size_t write_length_header(uint8_t kind, uint16_t cpu, uint64_t size,
                                   uint8_t *header)

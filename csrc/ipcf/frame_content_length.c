@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Decodes frames with a Content-Length header, after the one strict grammar in docs/spec/framing.md.
+ * Decodes frames with a Content-Length header, after the one strict grammar in
+ * docs/spec/framing.md.
  */
 #include <string.h>
 
@@ -54,7 +55,8 @@ static bool names_equal(const uint8_t *bytes, const char *name, size_t size)
     return true;
 }
 
-/* Whether bytes[0..size), which may be the beginning only, can be the beginning of `name` and a colon. */
+/* Whether bytes[0..size), which may be the beginning only, can be the beginning of
+ * `name` and a colon. */
 static bool may_start(const uint8_t *bytes, size_t size, const char *name,
                       size_t name_size)
 {
@@ -63,7 +65,8 @@ static bool may_start(const uint8_t *bytes, size_t size, const char *name,
     return bytes[name_size] == ':' && names_equal(bytes, name, name_size);
 }
 
-/* The header that nearly everybody writes, "Content-Length: N\r\n\r\n", in one look. Returns its size, 0: look closer. */
+/* The header that nearly everybody writes, "Content-Length: N\r\n\r\n", in one look.
+ * Returns its size, 0: look closer. */
 static size_t canonical_header(const uint8_t *data, size_t size, uint64_t *length)
 {
     static const char prefix[] = "Content-Length: ";
@@ -173,7 +176,8 @@ static ipcf_status step_line_start(ipcf_frame_decoder *decoder, uint8_t byte,
     return IPCF_OK;
 }
 
-/* Take one or more bytes of a header block from data[scanned..end), of which there is at least one. */
+/* Take one or more bytes of a header block from data[scanned..end), of which there is
+ * at least one. */
 static ipcf_status step_block(ipcf_frame_decoder *decoder, const uint8_t *data,
                               size_t end, ipcf_error *error)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the decoders of the four framings share; for frame.c, frame_lines.c and frame_content_length.c only.
+ * What the decoders of the four framings share; for frame.c, frame_lines.c and
+ * frame_content_length.c only.
  */
 #ifndef IPCF_FRAME_DECODERS_H
 #define IPCF_FRAME_DECODERS_H
@@ -30,7 +31,8 @@ static inline bool ipcf_frame_is_white(uint8_t byte)
     return byte == ' ' || byte == '\t' || byte == '\r';
 }
 
-/* Start afresh `start` bytes into the unconsumed data: at a frame, a line, or the next piece of noise. */
+/* Start afresh `start` bytes into the unconsumed data: at a frame, a line, or the next
+ * piece of noise. */
 static inline void ipcf_frame_start_at(ipcf_frame_decoder *decoder, size_t start)
 {
     decoder->scanned = decoder->frame_start = decoder->line_start = start;

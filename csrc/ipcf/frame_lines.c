@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Decodes frames that are lines of text, and tells the noise that goes by lines (docs/spec/framing.md).
+ * Decodes frames that are lines of text, and tells the noise that goes by lines
+ * (docs/spec/framing.md).
  */
 #include <string.h>
 
@@ -65,14 +66,15 @@ static ipcf_status await_newline(ipcf_frame_decoder *decoder, const uint8_t *dat
     return ipcf_frame_need_more(decoder, frame);
 }
 
-/* The line without its newline, which is at `end`, and without a carriage return before that. */
+/* The line without its newline, which is at `end`, and without a carriage return before
+ * that. */
 static size_t body_size_of(const uint8_t *data, size_t start, size_t end)
 {
     return end - start - (end > start && data[end - 1] == '\r');
 }
 
-/* Pass blank lines, then look at the first bytes of a line until one is not white. A blank line that is too large is
- * left for the caller. */
+/* Pass blank lines, then look at the first bytes of a line until one is not white. A
+ * blank line that is too large is left for the caller. */
 static void find_line(ipcf_frame_decoder *decoder, const uint8_t *data, size_t size)
 {
     size_t at = decoder->scanned, start = decoder->frame_start;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Holds the beginning of an unfinished frame and completes it with as few copied bytes as it takes.
+ * Holds the beginning of an unfinished frame and completes it with as few copied bytes
+ * as it takes.
  */
 #include "ipcf/frame_splitter.h"
 
-/* How much of the new bytes is tried first to complete a frame whose size is not known yet. */
+/* How much of the new bytes is tried first to complete a frame whose size is not known
+ * yet. */
 #define FIRST_STEP 512
 /* An empty buffer beyond this is given back. */
 #define KEPT_CAPACITY 65536
@@ -34,7 +36,8 @@ static void advance(ipcf_frame_splitter *splitter, size_t size)
     splitter->size -= size;
 }
 
-/* Add to what is held as many new bytes as its frame lacks, or `step` where that is not known. */
+/* Add to what is held as many new bytes as its frame lacks, or `step` where that is not
+ * known. */
 static ipcf_status lengthen(ipcf_frame_splitter *splitter, size_t step,
                             ipcf_error *error)
 {
@@ -61,9 +64,10 @@ static void await_rest(ipcf_frame_splitter *splitter, bool is_held, uint64_t who
         advance(splitter, blank);
 }
 
-/* The first `used` of the `available` bytes seen are done with; more than available: the rest is yet to come. A frame that
- * was held never ends within the bytes that were held before this call, because it would have been told then: so what
- * was copied too much is still there among the new bytes. */
+/* The first `used` of the `available` bytes seen are done with; more than available:
+ * the rest is yet to come. A frame that was held never ends within the bytes that were
+ * held before this call, because it would have been told then: so what was copied too
+ * much is still there among the new bytes. */
 static void take_away(ipcf_frame_splitter *splitter, bool is_held, uint64_t used,
                       size_t available)
 {

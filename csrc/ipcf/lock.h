@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * A lock between threads of one process that can be waited for until a deadline and given up by closing.
+ * A lock between threads of one process that can be waited for until a deadline and
+ * given up by closing.
  *
- * The uncontended path is one compare-and-swap to take and one exchange to give back. Waiters sleep on a
- * condition variable in slices, so that the caller gets IPCF_INTERRUPTED every IPCF_LOCK_SLICE_NS and can run signal
- * handlers. Not recursive. Nobody may wait for it while holding the Python GIL.
+ * The uncontended path is one compare-and-swap to take and one exchange to give back.
+ * Waiters sleep on a condition variable in slices, so that the caller gets
+ * IPCF_INTERRUPTED every IPCF_LOCK_SLICE_NS and can run signal handlers. Not recursive.
+ * Nobody may wait for it while holding the Python GIL.
  */
 #ifndef IPCF_LOCK_H
 #define IPCF_LOCK_H
@@ -15,8 +17,8 @@
 #define IPCF_LOCK_SLICE_NS UINT64_C(50000000)
 
 typedef struct ipcf_lock {
-    ipcf_atomic_u32 state;         /* 0 free, 1 held, 2 held and somebody waits */
-    ipcf_os_mutex mutex;           /* guards the sleep only */
+    ipcf_atomic_u32 state; /* 0 free, 1 held, 2 held and somebody waits */
+    ipcf_os_mutex mutex;   /* guards the sleep only */
     ipcf_os_condition condition;
 } ipcf_lock;
 
@@ -31,11 +33,12 @@ static inline bool ipcf_lock_try(ipcf_lock *lock)
     return ipcf_compare_exchange_acquire(&lock->state, &expected, 1u);
 }
 
-/* Wait for the lock. OK: held. TIMEOUT, INTERRUPTED (after a slice, or a spurious wake-up): not held. The caller checks
- * its own closed mark after each return; ipcf_lock_wake_all makes waiters return INTERRUPTED at once. */
+/* Wait for the lock. OK: held. TIMEOUT, INTERRUPTED (after a slice, or a spurious
+ * wake-up): not held. The caller checks its own closed mark after each return;
+ * ipcf_lock_wake_all makes waiters return INTERRUPTED at once. */
 IPCF_MUST_CHECK ipcf_status ipcf_lock_acquire(ipcf_lock *lock, uint64_t deadline_ns);
 
-void ipcf_lock_wake_one(ipcf_lock *lock);    /* slow half of release */
+void ipcf_lock_wake_one(ipcf_lock *lock); /* slow half of release */
 void ipcf_lock_wake_all(ipcf_lock *lock);
 
 static inline void ipcf_lock_release(ipcf_lock *lock)

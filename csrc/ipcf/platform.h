@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Names the operating system, the processor and the compiler for all other files.
  *
- * This file and atomic.h are the only ones that may ask which system they are built for. Everything else is
- * written against the names defined here, or lives in posix/ or win32/.
+ * This file and atomic.h are the only ones that may ask which system they are built
+ * for. Everything else is written against the names defined here, or lives in posix/ or
+ * win32/.
  */
 #ifndef IPCF_PLATFORM_H
 #define IPCF_PLATFORM_H
@@ -27,7 +28,8 @@ typedef pthread_mutex_t ipcf_os_mutex;
 typedef pthread_cond_t ipcf_os_condition;
 #endif
 
-/* IPCF_SYSTEM_HEADER: for posix/ only, the system calls that differ between these two, under common names. */
+/* IPCF_SYSTEM_HEADER: for posix/ only, the system calls that differ between these two,
+ * under common names. */
 #if defined(__linux__)
 #define IPCF_LINUX 1
 #define IPCF_SYSTEM_HEADER "ipcf/posix/linux.h"
@@ -51,9 +53,10 @@ typedef pthread_cond_t ipcf_os_condition;
 
 /* A descriptor on POSIX, a HANDLE on Windows. */
 typedef intptr_t ipcf_handle;
-#define IPCF_NO_HANDLE ((ipcf_handle)-1)
+#define IPCF_NO_HANDLE ((ipcf_handle) - 1)
 
-/* Two cache lines: the prefetcher of x86 fetches lines in pairs, and Apple's cores have 128-byte lines. */
+/* Two cache lines: the prefetcher of x86 fetches lines in pairs, and Apple's cores have
+ * 128-byte lines. */
 #define IPCF_LINE_SIZE 128
 
 /* The CPU that cannot be told. */
@@ -83,7 +86,8 @@ static inline void ipcf_thread_yield(void)
 #endif
 }
 
-/* The CPU this thread runs on at the moment, or IPCF_CPU_UNKNOWN. About 2 ns on Linux (rseq or vDSO). */
+/* The CPU this thread runs on at the moment, or IPCF_CPU_UNKNOWN. About 2 ns on Linux
+ * (rseq or vDSO). */
 static inline uint32_t ipcf_current_cpu(void)
 {
 #if defined(IPCF_WINDOWS)
@@ -97,8 +101,8 @@ static inline uint32_t ipcf_current_cpu(void)
 #endif
 }
 
-/* Test builds only (testing.h): a step after which a test may end the process, and a system call that a test may make fail
- * (true: errno is set, do not make the call). */
+/* Test builds only (testing.h): a step after which a test may end the process, and a
+ * system call that a test may make fail (true: errno is set, do not make the call). */
 #if defined(IPCF_TESTING)
 #include "ipcf/testing.h"
 #define IPCF_TEST_STEP(name) ipcf_test_step(name)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * The ring's algorithm: publishing, consuming, and asking to be woken. See ring.h and docs/spec/ring.md.
+ * The ring's algorithm: publishing, consuming, and asking to be woken. See ring.h and
+ * docs/spec/ring.md.
  */
 #include "ipcf/ring.h"
 
 #include <string.h>
 
 #define PADDING_KIND 0xffu
-/* The next lines of payload are fetched while the caller works on this record: +40 % one-way at 1 KiB;
- * fetching 4 KiB ahead was slower than none. */
+/* The next lines of payload are fetched while the caller works on this record: +40 %
+ * one-way at 1 KiB; fetching 4 KiB ahead was slower than none. */
 #define PREFETCH_BYTES 1024u
 #define PREFETCH_STEP 64u
 
@@ -29,7 +30,8 @@ static void store_header(uint8_t *at, uint64_t header)
 
 static void prefetch(const uint8_t *data, uint64_t offset, uint64_t capacity)
 {
-    uint64_t end = offset + PREFETCH_BYTES < capacity ? offset + PREFETCH_BYTES : capacity;
+    uint64_t end =
+        offset + PREFETCH_BYTES < capacity ? offset + PREFETCH_BYTES : capacity;
     for (uint64_t at = offset; at < end; at += PREFETCH_STEP)
         IPCF_PREFETCH(data + at);
 }
@@ -55,7 +57,8 @@ void ipcf_ring_format(void *memory, uint64_t capacity)
     ipcf_store_relaxed(&shared->consumer_cpu, IPCF_CPU_UNKNOWN);
 }
 
-static ipcf_status check_shared(ipcf_ring_shared *shared, uint64_t capacity, ipcf_error *error)
+static ipcf_status check_shared(ipcf_ring_shared *shared, uint64_t capacity,
+                                ipcf_error *error)
 {
     const volatile ipcf_ring_shared *untrusted = shared;
     uint64_t magic = untrusted->magic, told = untrusted->capacity;
@@ -63,14 +66,15 @@ static ipcf_status check_shared(ipcf_ring_shared *shared, uint64_t capacity, ipc
     if (magic != IPCF_RING_MAGIC)
         return ipcf_fail(error, IPCF_CORRUPT, "ring magic", IPCF_RING_MAGIC, magic);
     if (version != IPCF_RING_VERSION)
-        return ipcf_fail(error, IPCF_CORRUPT, "ring layout version", IPCF_RING_VERSION, version);
+        return ipcf_fail(error, IPCF_CORRUPT, "ring layout version", IPCF_RING_VERSION,
+                         version);
     if (told != capacity)
         return ipcf_fail(error, IPCF_CORRUPT, "ring capacity", capacity, told);
     return IPCF_OK;
 }
 
-ipcf_status ipcf_ring_attach_producer(ipcf_ring_producer *producer, void *memory, uint64_t capacity,
-                                      ipcf_error *error)
+ipcf_status ipcf_ring_attach_producer(ipcf_ring_producer *producer, void *memory,
+                                      uint64_t capacity, ipcf_error *error)
 {
     ipcf_ring_shared *shared = memory;
     ipcf_status status = check_shared(shared, capacity, error);
@@ -89,8 +93,8 @@ ipcf_status ipcf_ring_attach_producer(ipcf_ring_producer *producer, void *memory
     return IPCF_OK;
 }
 
-ipcf_status ipcf_ring_attach_consumer(ipcf_ring_consumer *consumer, void *memory, uint64_t capacity,
-                                      ipcf_error *error)
+ipcf_status ipcf_ring_attach_consumer(ipcf_ring_consumer *consumer, void *memory,
+                                      uint64_t capacity, ipcf_error *error)
 {
     ipcf_ring_shared *shared = memory;
     ipcf_status status = check_shared(shared, capacity, error);
@@ -108,12 +112,13 @@ ipcf_status ipcf_ring_attach_consumer(ipcf_ring_consumer *consumer, void *memory
     return IPCF_OK;
 }
 
-/* ---- producer ------------------------------------------------------------------------------------------------------ */
+/* ---- producer -------------------------------------------------------------------- */
 
 /* Load the consumer's head and check it before it becomes the cached one. */
 static ipcf_status refresh_head(ipcf_ring_producer *producer, ipcf_error *error)
 {
-    /* acquire: pairs with the release in publish_head, so that the consumer has finished reading what we overwrite */
+    /* acquire: pairs with the release in publish_head, so that the consumer has
+     * finished reading what we overwrite */
     uint64_t head = ipcf_load_acquire(&producer->shared->head);
     if (producer->tail - head > producer->capacity || (head & 7u) != 0)
         return ipcf_fail(error, IPCF_CORRUPT, "head", producer->cached_head, head);
@@ -121,8 +126,10 @@ static ipcf_status refresh_head(ipcf_ring_producer *producer, ipcf_error *error)
     return IPCF_OK;
 }
 
-/* Bytes that a record of this stride takes at the present tail, padding included; *padding of them come first. */
-static uint64_t bytes_needed(const ipcf_ring_producer *producer, uint64_t stride, uint64_t *padding)
+/* Bytes that a record of this stride takes at the present tail, padding included;
+ * *padding of them come first. */
+static uint64_t bytes_needed(const ipcf_ring_producer *producer, uint64_t stride,
+                             uint64_t *padding)
 {
     uint64_t offset = producer->tail & (producer->capacity - 1);
     uint64_t contiguous = producer->capacity - offset;
@@ -130,11 +137,12 @@ static uint64_t bytes_needed(const ipcf_ring_producer *producer, uint64_t stride
     return *padding + stride;
 }
 
-ipcf_status ipcf_ring_claim(ipcf_ring_producer *producer, uint32_t size, uint8_t **payload,
-                            ipcf_error *error)
+ipcf_status ipcf_ring_claim(ipcf_ring_producer *producer, uint32_t size,
+                            uint8_t **payload, ipcf_error *error)
 {
     uint64_t padding, needed = bytes_needed(producer, stride_of(size), &padding);
-    if (IPCF_UNLIKELY(producer->capacity - (producer->tail - producer->cached_head) < needed)) {
+    if (IPCF_UNLIKELY(producer->capacity - (producer->tail - producer->cached_head) <
+                      needed)) {
         ipcf_status status = refresh_head(producer, error);
         if (status != IPCF_OK)
             return status;
@@ -166,19 +174,20 @@ bool ipcf_ring_publish(ipcf_ring_producer *producer)
     ipcf_ring_shared *shared = producer->shared;
     /* release: pairs with the acquire in refresh_tail; the records come first */
     ipcf_store_release(&shared->tail, producer->tail);
-    /* Either the consumer sees this tail before it sleeps, or we see its wish: pairs with the fence in
-     * ipcf_ring_consumer_park. */
+    /* Either the consumer sees this tail before it sleeps, or we see its wish: pairs
+     * with the fence in ipcf_ring_consumer_park. */
     ipcf_fence_seq_cst();
     if (IPCF_LIKELY(ipcf_load_relaxed(&shared->wants_data) == 0))
         return false;
     return ipcf_exchange_acq_rel(&shared->wants_data, 0u) != 0;
 }
 
-ipcf_status ipcf_ring_producer_park(ipcf_ring_producer *producer, uint32_t size, bool generously,
-                                    ipcf_error *error)
+ipcf_status ipcf_ring_producer_park(ipcf_ring_producer *producer, uint32_t size,
+                                    bool generously, ipcf_error *error)
 {
     uint64_t padding, needed = bytes_needed(producer, stride_of(size), &padding);
-    uint64_t wanted = generously && needed < producer->capacity / 2 ? producer->capacity / 2 : needed;
+    uint64_t wanted =
+        generously && needed < producer->capacity / 2 ? producer->capacity / 2 : needed;
     ipcf_store_relaxed(&producer->shared->wants_space, (uint32_t)wanted);
     /* Pairs with the fence in ipcf_ring_release. */
     ipcf_fence_seq_cst();
@@ -196,7 +205,8 @@ void ipcf_ring_producer_unpark(ipcf_ring_producer *producer)
 
 bool ipcf_ring_producer_leave(ipcf_ring_producer *producer)
 {
-    /* release: pairs with the acquire in ipcf_ring_producer_has_left; the last tail comes first */
+    /* release: pairs with the acquire in ipcf_ring_producer_has_left; the last tail
+     * comes first */
     ipcf_store_release(&producer->shared->producer_left, 1u);
     ipcf_fence_seq_cst();
     return ipcf_exchange_acq_rel(&producer->shared->wants_data, 0u) != 0;
@@ -221,9 +231,10 @@ void ipcf_ring_producer_publish_cpu(ipcf_ring_producer *producer, uint32_t cpu)
     }
 }
 
-/* ---- consumer ------------------------------------------------------------------------------------------------------ */
+/* ---- consumer -------------------------------------------------------------------- */
 
-/* Load the producer's tail and check it before it becomes the cached one. AGAIN: nothing new. */
+/* Load the producer's tail and check it before it becomes the cached one. AGAIN:
+ * nothing new. */
 static ipcf_status refresh_tail(ipcf_ring_consumer *consumer, ipcf_error *error)
 {
     /* acquire: pairs with the release in ipcf_ring_publish */
@@ -237,8 +248,8 @@ static ipcf_status refresh_tail(ipcf_ring_consumer *consumer, ipcf_error *error)
 }
 
 /* Check a header against what may stand at the head. *stride: bytes to pass over. */
-static ipcf_status check_header(const ipcf_ring_consumer *consumer, uint64_t header, uint64_t *stride,
-                                ipcf_error *error)
+static ipcf_status check_header(const ipcf_ring_consumer *consumer, uint64_t header,
+                                uint64_t *stride, ipcf_error *error)
 {
     uint64_t offset = consumer->head & (consumer->capacity - 1);
     uint64_t contiguous = consumer->capacity - offset;
@@ -262,7 +273,8 @@ static ipcf_status check_header(const ipcf_ring_consumer *consumer, uint64_t hea
     return IPCF_OK;
 }
 
-ipcf_status ipcf_ring_peek(ipcf_ring_consumer *consumer, ipcf_record *record, ipcf_error *error)
+ipcf_status ipcf_ring_peek(ipcf_ring_consumer *consumer, ipcf_record *record,
+                           ipcf_error *error)
 {
     uint64_t mask = consumer->capacity - 1;
     for (;;) {
@@ -280,7 +292,8 @@ ipcf_status ipcf_ring_peek(ipcf_ring_consumer *consumer, ipcf_record *record, ip
             return status;
         uint8_t kind = (uint8_t)(header >> 32);
         if (kind == PADDING_KIND) {
-            /* At most once a call: padding ends at the end of the data and never starts at its start. */
+            /* At most once a call: padding ends at the end of the data and never starts
+             * at its start. */
             consumer->head += stride;
             continue;
         }
@@ -295,14 +308,16 @@ static bool publish_head(ipcf_ring_consumer *consumer)
 {
     ipcf_ring_shared *shared = consumer->shared;
     consumer->published_head = consumer->head;
-    /* release: pairs with the acquire in refresh_head; we have finished reading what is before it */
+    /* release: pairs with the acquire in refresh_head; we have finished reading what is
+     * before it */
     ipcf_store_release(&shared->head, consumer->head);
     /* Pairs with the fence in ipcf_ring_producer_park. */
     ipcf_fence_seq_cst();
     uint32_t wanted = ipcf_load_relaxed(&shared->wants_space);
     if (IPCF_LIKELY(wanted == 0))
         return false;
-    /* The free space as the producer will compute it; a hostile tail only makes a needless or a missing bell. */
+    /* The free space as the producer will compute it; a hostile tail only makes a
+     * needless or a missing bell. */
     uint64_t used = ipcf_load_relaxed(&shared->tail) - consumer->head;
     if (consumer->capacity - used < wanted)
         return false;
@@ -313,9 +328,11 @@ bool ipcf_ring_release(ipcf_ring_consumer *consumer)
 {
     consumer->head += consumer->peeked_stride;
     consumer->peeked_stride = 0;
-    /* Lazily, because each store of the head costs the producer a cache miss: +47 % one-way. */
+    /* Lazily, because each store of the head costs the producer a cache miss: +47 %
+     * one-way. */
     if (consumer->head != consumer->cached_tail) {
-        prefetch(consumer->data, consumer->head & (consumer->capacity - 1), consumer->capacity);
+        prefetch(consumer->data, consumer->head & (consumer->capacity - 1),
+                 consumer->capacity);
         if (consumer->head - consumer->published_head < consumer->capacity / 8)
             return false;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A ring channel's life: making, entering, sleeping, noticing the peer's end, and ending. See ring_channel.h.
+ * A ring channel's life: making, entering, sleeping, noticing the peer's end, and
+ * ending. See ring_channel.h.
  */
 #include "ipcf/ring_channel.h"
 
@@ -11,7 +12,7 @@
 
 static const ipcf_channel_ops ipcf_ring_channel_ops;
 
-/* ---- making ------------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------- */
 
 static ipcf_status attach_rings(ipcf_ring_channel *channel, ipcf_error *error)
 {
@@ -27,19 +28,21 @@ static ipcf_status attach_rings(ipcf_ring_channel *channel, ipcf_error *error)
                                                    segment->capacity[inbound], error);
     if (status != IPCF_OK)
         return status;
-    return ipcf_ring_attach_producer(&channel->out, memory[outbound], segment->capacity[outbound],
-                                     error);
+    return ipcf_ring_attach_producer(&channel->out, memory[outbound],
+                                     segment->capacity[outbound], error);
 }
 
 ipcf_status ipcf_ring_channel_init(ipcf_ring_channel *channel, ipcf_stream *control,
-                                   ipcf_ring_segment *segment, const ipcf_channel_options *options,
+                                   ipcf_ring_segment *segment,
+                                   const ipcf_channel_options *options,
                                    ipcf_error *error)
 {
     memset(channel, 0, sizeof *channel);
     channel->segment = *segment;
     ipcf_status status = attach_rings(channel, error);
     if (status == IPCF_OK)
-        status = ipcf_channel_init(&channel->base, &ipcf_ring_channel_ops, control, true, options, error);
+        status = ipcf_channel_init(&channel->base, &ipcf_ring_channel_ops, control,
+                                   true, options, error);
     if (status != IPCF_OK) {
         ipcf_store_relaxed(&channel->base.state, (uint32_t)IPCF_STATE_CLOSED);
         return status;
@@ -61,14 +64,15 @@ static ipcf_handle arm_control(ipcf_ring_channel *channel)
     return handle;
 }
 
-/* ---- what can be received ---------------------------------------------------------------------------------------- */
+/* ---- what can be received -------------------------------------------------------- */
 
 bool ipcf_ring_channel_has_record(ipcf_ring_channel *channel)
 {
     return ipcf_buffer_size(&channel->ahead) != 0 || ipcf_ring_has_record(&channel->in);
 }
 
-/* Make the data bell say whether something is in the ring (docs/spec/ring.md, event loops), and `buffered` the rest. */
+/* Make the data bell say whether something is in the ring (docs/spec/ring.md, event
+ * loops), and `buffered` the rest. */
 static void settle_ready_handle(ipcf_ring_channel *channel)
 {
     bool has_buffered = ipcf_buffer_size(&channel->ahead) != 0 ||
@@ -98,7 +102,8 @@ static ipcf_status make_ready_set(ipcf_ring_channel *channel, ipcf_error *error)
     ipcf_status status = ipcf_doorbell_create(&channel->buffered, error);
     if (status != IPCF_OK)
         return status;
-    ipcf_handle members[] = {ipcf_doorbell_arm(channel->in_data), ipcf_doorbell_arm(&channel->buffered),
+    ipcf_handle members[] = {ipcf_doorbell_arm(channel->in_data),
+                             ipcf_doorbell_arm(&channel->buffered),
                              arm_control(channel), channel->base.peer_process,
                              ipcf_doorbell_arm(&channel->base.wake)};
     status = ipcf_ready_set_create(members, 5, &channel->base.ready_set, error);
@@ -107,10 +112,12 @@ static ipcf_status make_ready_set(ipcf_ring_channel *channel, ipcf_error *error)
     return status;
 }
 
-static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle, ipcf_error *error)
+static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle,
+                                ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, IPCF_NEVER, error);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
+                                            IPCF_NEVER, error);
     if (status != IPCF_OK)
         return status;
     if (channel->base.ready_set == IPCF_NO_HANDLE)
@@ -120,15 +127,17 @@ static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle, ipcf_er
     return status;
 }
 
-/* ---- the peer's end ------------------------------------------------------------------------------------------------ */
+/* ---- the peer's end -------------------------------------------------------------- */
 
 static void note_end(ipcf_ring_channel *channel)
 {
     bool said_goodbye = ipcf_ring_producer_has_left(&channel->in);
-    ipcf_channel_note_ending(&channel->base, said_goodbye ? IPCF_ENDING_GOODBYE : IPCF_ENDING_DIED);
+    ipcf_channel_note_ending(&channel->base,
+                             said_goodbye ? IPCF_ENDING_GOODBYE : IPCF_ENDING_DIED);
 }
 
-/* The control stream is ready: a hang-up is news, silence is not, bytes are a broken peer. */
+/* The control stream is ready: a hang-up is news, silence is not, bytes are a broken
+ * peer. */
 static ipcf_status read_control(ipcf_ring_channel *channel, ipcf_error *error)
 {
     if (!ipcf_lock_try(&channel->base.life_lock))
@@ -136,7 +145,8 @@ static ipcf_status read_control(ipcf_ring_channel *channel, ipcf_error *error)
     uint8_t byte;
     size_t got = 0;
     /* First, because the hang-up may be our own. */
-    ipcf_status ended = ipcf_channel_state_status(&channel->base, error), status = ended;
+    ipcf_status ended = ipcf_channel_state_status(&channel->base, error),
+                status = ended;
     if (ended == IPCF_OK)
         status = ipcf_stream_try_read(&channel->base.stream, &byte, 1, &got, error);
     ipcf_lock_release(&channel->base.life_lock);
@@ -146,7 +156,8 @@ static ipcf_status read_control(ipcf_ring_channel *channel, ipcf_error *error)
         return IPCF_OK;
     if (status == IPCF_OK) {
         ipcf_error why;
-        status = ipcf_fail(&why, IPCF_CORRUPT, "bytes on the control connection", 0, byte);
+        status =
+            ipcf_fail(&why, IPCF_CORRUPT, "bytes on the control connection", 0, byte);
         return ipcf_channel_break(&channel->base, status, &why, error);
     }
     note_end(channel);
@@ -169,9 +180,10 @@ ipcf_status ipcf_ring_channel_ask_peer(ipcf_ring_channel *channel, ipcf_error *e
     return items[0].is_ready ? read_control(channel, error) : IPCF_OK;
 }
 
-/* ---- sleeping ------------------------------------------------------------------------------------------------------ */
+/* ---- sleeping -------------------------------------------------------------------- */
 
-ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel, const ipcf_doorbell *bell,
+ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel,
+                                    const ipcf_doorbell *bell,
                                     const ipcf_doorbell *extra, uint64_t deadline_ns,
                                     uint64_t lapse_ns, ipcf_error *error)
 {
@@ -195,15 +207,17 @@ ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel, const ipcf_doorb
         note_end(channel);
     if (items[2].is_ready)
         status = read_control(channel, error);
-    /* The caller has looked just before, so that a bell which rings without end does not count. */
+    /* The caller has looked just before, so that a bell which rings without end does
+     * not count. */
     if (status == IPCF_OK && is_late && !ipcf_channel_has_ended(&channel->base))
         status = ipcf_fail(error, IPCF_TIMEOUT, "waiting", 0, 0);
     return status == IPCF_TIMEOUT && is_capped ? IPCF_AGAIN : status;
 }
 
-/* ---- ending -------------------------------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------- */
 
-/* Tell the peer, through both rings and the control stream. Nothing is left to tell when close was faster. */
+/* Tell the peer, through both rings and the control stream. Nothing is left to tell
+ * when close was faster. */
 static void say_goodbye(ipcf_channel *base)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);

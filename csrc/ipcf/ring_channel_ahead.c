@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Reading ahead: a send that waits for room takes in what the peer sends, so that the peer can go on. See channel.h.
+ * Reading ahead: a send that waits for room takes in what the peer sends, so that the
+ * peer can go on. See channel.h.
  */
 #include <string.h>
 
@@ -30,7 +31,8 @@ static bool take_in(ipcf_ring_channel *channel)
     ipcf_record record;
     ipcf_error why;
     ipcf_status status = IPCF_OK;
-    for (uint64_t taken = 0; taken < channel->in.capacity; taken += ipcf_ring_channel_stride(record.size)) {
+    for (uint64_t taken = 0; taken < channel->in.capacity;
+         taken += ipcf_ring_channel_stride(record.size)) {
         status = ipcf_ring_peek(&channel->in, &record, &why);
         if (status != IPCF_OK)
             break;

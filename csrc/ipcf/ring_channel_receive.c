@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Receiving through a ring channel: messages in place, long ones piece by piece. See ring_channel.h.
+ * Receiving through a ring channel: messages in place, long ones piece by piece. See
+ * ring_channel.h.
  */
 #include <string.h>
 
@@ -9,14 +10,16 @@
 /* How long a first attempt may look when the peer surely runs on another CPU. */
 #define LOOK_NS UINT64_C(1000)
 #define TOTAL_SIZE ((uint32_t)sizeof(uint64_t))
-/* Records of a message over the limit that are passed over before somebody looks at the clock and for signals. */
+/* Records of a message over the limit that are passed over before somebody looks at the
+ * clock and for signals. */
 #define SKIPS_AT_ONCE 64u
 /* The buffer of records read ahead is given back when it is empty and larger than this. */
 #define AHEAD_KEPT ((size_t)64 << 10)
 
-/* ---- records at the head, wherever they lie ------------------------------------------------------------------------- */
+/* ---- records at the head, wherever they lie -------------------------------------- */
 
-static ipcf_status peek(ipcf_ring_channel *channel, ipcf_record *record, ipcf_error *error)
+static ipcf_status peek(ipcf_ring_channel *channel, ipcf_record *record,
+                        ipcf_error *error)
 {
     channel->from_ahead = ipcf_buffer_size(&channel->ahead) != 0;
     if (IPCF_UNLIKELY(channel->from_ahead)) {
@@ -47,101 +50,23 @@ static void release(ipcf_ring_channel *channel)
     }
 }
 
-static ipcf_status break_off(ipcf_ring_channel *channel, const char *what, uint64_t expected,
-                             uint64_t found, ipcf_error *error)
+static ipcf_status break_off(ipcf_ring_channel *channel, const char *what,
+                             uint64_t expected, uint64_t found, ipcf_error *error)
 {
     ipcf_error why;
     ipcf_status status = ipcf_fail(&why, IPCF_CORRUPT, what, expected, found);
     return ipcf_channel_break(&channel->base, status, &why, error);
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------------- */
-
-static ipcf_whereabouts whereabouts(ipcf_ring_channel *channel)
-{
-    uint32_t cpu = ipcf_current_cpu();
-    ipcf_ring_consumer_publish_cpu(&channel->in, cpu);
-    return ipcf_channel_whereabouts(&channel->base, cpu, ipcf_ring_producer_cpu(&channel->in));
-}
-
-/* Nothing is at hand. DISCONNECTED when nothing will come; a last look at the ring comes after the news of the end. */
-static ipcf_status end_status(ipcf_ring_channel *channel, ipcf_error *error)
-{
-    bool is_over = ipcf_ring_producer_has_left(&channel->in) || ipcf_channel_has_ended(&channel->base);
-    if (!is_over || ipcf_ring_channel_has_record(channel))
-        return IPCF_OK;
-    if (ipcf_ring_producer_has_left(&channel->in))
-        ipcf_channel_note_ending(&channel->base, IPCF_ENDING_GOODBYE);
-    return ipcf_fail(error, IPCF_DISCONNECTED, "receive", 0, 0);
-}
-
-static bool spin_for_data(ipcf_ring_channel *channel, uint64_t deadline_ns)
-{
-    ipcf_spin_begin(&channel->base.receive_spin, deadline_ns);
-    do {
-        if (ipcf_ring_has_record(&channel->in) || ipcf_ring_producer_has_left(&channel->in))
-            return true;
-        if (ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK)
-            return false;
-    } while (ipcf_spin_turn(&channel->base.receive_spin, whereabouts(channel)));
-    return ipcf_ring_has_record(&channel->in);
-}
-
-static ipcf_status sleep_for_data(ipcf_ring_channel *channel, uint64_t deadline_ns, uint64_t lapse_ns,
-                                  ipcf_error *error)
-{
-    ipcf_status status = ipcf_ring_consumer_park(&channel->in);
-    if (status == IPCF_AGAIN)
-        status = ipcf_ring_channel_sleep(channel, channel->in_data, NULL, deadline_ns, lapse_ns, error);
-    ipcf_ring_consumer_unpark(&channel->in);
-    return status == IPCF_AGAIN ? ipcf_fail(error, IPCF_INTERRUPTED, "time to look for signals", 0, 0)
-                                : status;
-}
-
-static ipcf_status look_without_waiting(ipcf_ring_channel *channel, ipcf_error *error)
-{
-    ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
-    if (status == IPCF_OK)
-        status = end_status(channel, error);
-    if (status != IPCF_OK || ipcf_ring_channel_has_record(channel))
-        return status;
-    return ipcf_fail(error, IPCF_TIMEOUT, "nothing has come", 0, 0);
-}
-
-/* Wait until a record is there. OK: peek again. */
-static ipcf_status wait_for_record(ipcf_ring_channel *channel, uint64_t deadline_ns, ipcf_error *error)
-{
-    ipcf_spin *spin = &channel->base.receive_spin;
-    if (deadline_ns == IPCF_NO_WAIT)
-        return look_without_waiting(channel, error);
-    bool is_resumed = ipcf_spin_is_resumed(spin);
-    if (!is_resumed && spin_for_data(channel, deadline_ns)) {
-        ipcf_spin_end(spin, false);
-        return end_status(channel, error);
-    }
-    uint64_t lapse = ipcf_clock_ns() + (is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS);
-    ipcf_status status;
-    do {
-        status = ipcf_channel_state_status(&channel->base, error);
-        if (status == IPCF_OK)
-            status = end_status(channel, error);
-        if (status == IPCF_OK)
-            status = sleep_for_data(channel, deadline_ns, lapse, error);
-    } while (status == IPCF_OK && !ipcf_ring_channel_has_record(channel));
-    if (status == IPCF_INTERRUPTED)
-        ipcf_spin_pause(spin);
-    else
-        ipcf_spin_end(spin, status == IPCF_OK);
-    return status;
-}
-
-/* ---- messages -------------------------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------- */
 
 /* The head of a message in several records. */
-static ipcf_status begin_long(ipcf_ring_channel *channel, const ipcf_record *record, ipcf_error *error)
+static ipcf_status begin_long(ipcf_ring_channel *channel, const ipcf_record *record,
+                              ipcf_error *error)
 {
     if (record->size <= TOTAL_SIZE)
-        return break_off(channel, "first record of a long message", TOTAL_SIZE + 1, record->size, error);
+        return break_off(channel, "first record of a long message", TOTAL_SIZE + 1,
+                         record->size, error);
     uint64_t total;
     memcpy(&total, record->data, sizeof total);
     if (total <= record->size - TOTAL_SIZE)
@@ -149,7 +74,8 @@ static ipcf_status begin_long(ipcf_ring_channel *channel, const ipcf_record *rec
     if (total > channel->base.message_limit) {
         channel->skipping = true;
         release(channel);
-        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit, total);
+        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit,
+                         total);
     }
     channel->in_body = true;
     channel->body_size = channel->body_left = total;
@@ -164,31 +90,36 @@ static bool is_message_kind(uint8_t kind)
 }
 
 /* Make the record at the head into a message, or pass over it (AGAIN). */
-static ipcf_status begin_record(ipcf_ring_channel *channel, ipcf_record *record, ipcf_error *error)
+static ipcf_status begin_record(ipcf_ring_channel *channel, ipcf_record *record,
+                                ipcf_error *error)
 {
     bool is_continued = (record->flags & IPCF_RING_CONTINUED) != 0;
     bool has_more = (record->flags & IPCF_RING_MORE) != 0;
     if (is_continued != channel->skipping)
-        return break_off(channel, "record flags", channel->skipping, record->flags, error);
+        return break_off(channel, "record flags", channel->skipping, record->flags,
+                         error);
     if (channel->skipping) {
         channel->skipping = has_more;
         release(channel);
         return IPCF_AGAIN;
     }
     if (!is_message_kind(record->kind))
-        return break_off(channel, "record kind", IPCF_KIND_MESSAGE, record->kind, error);
+        return break_off(channel, "record kind", IPCF_KIND_MESSAGE, record->kind,
+                         error);
     if (has_more)
         return begin_long(channel, record, error);
     if (record->size > channel->base.message_limit) {
         release(channel);
-        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit, record->size);
+        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit,
+                         record->size);
     }
     return IPCF_OK;
 }
 
-/* What is at the head, without waiting. AGAIN: nothing. INTERRUPTED: much has been passed over, and there is more. The
- * receive lock is held. */
-static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *message, ipcf_error *error)
+/* What is at the head, without waiting. AGAIN: nothing. INTERRUPTED: much has been
+ * passed over, and there is more. The receive lock is held. */
+static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *message,
+                                ipcf_error *error)
 {
     ipcf_record record = {0};
     ipcf_status status = channel->in_body ? IPCF_OK : IPCF_AGAIN;
@@ -207,21 +138,24 @@ static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *messag
                                   .received = channel->body_size - channel->body_left,
                                   .kind = channel->body_kind};
     else
-        *message = (ipcf_message){.size = record.size, .data = record.data, .kind = record.kind};
+        *message = (ipcf_message){
+            .size = record.size, .data = record.data, .kind = record.kind};
     return IPCF_OK;
 }
 
-ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, bool look, ipcf_message *message,
-                                        ipcf_error *error)
+ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, bool look,
+                                        ipcf_message *message, ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, IPCF_NO_WAIT, error);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
+                                            IPCF_NO_WAIT, error);
     if (IPCF_UNLIKELY(status != IPCF_OK))
-        return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_AGAIN : status;
+        return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_AGAIN
+                                                                    : status;
     status = look_at_head(channel, message, error);
     if (status == IPCF_AGAIN && look && channel->base.receive_spin.whole_ns != 0 &&
         !ipcf_spin_is_resumed(&channel->base.receive_spin) &&
-        whereabouts(channel) == IPCF_PEER_ELSEWHERE) {
+        ipcf_ring_channel_whereabouts(channel) == IPCF_PEER_ELSEWHERE) {
         uint64_t until = ipcf_clock_ns() + LOOK_NS;
         do {
             for (int i = 0; i < 4 && !ipcf_ring_has_record(&channel->in); i++)
@@ -238,13 +172,14 @@ ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
                                     ipcf_message *message, ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, deadline_ns, error);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
+                                            deadline_ns, error);
     if (status != IPCF_OK)
         return status;
     do {
         status = look_at_head(channel, message, error);
         if (status == IPCF_AGAIN) {
-            status = wait_for_record(channel, deadline_ns, error);
+            status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
             if (status == IPCF_OK)
                 status = IPCF_AGAIN;
         }
@@ -282,34 +217,41 @@ ipcf_status ipcf_ring_channel_next(ipcf_channel *base, ipcf_message *message)
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_record record;
     drop_head(channel);
-    /* Whatever is not an ordinary message in one record stays at the head for begin, which can tell of it. */
-    if (ipcf_channel_state_status(base, NULL) == IPCF_OK && peek(channel, &record, NULL) == IPCF_OK &&
-        record.flags == 0 && !channel->skipping && is_message_kind(record.kind) &&
+    /* Whatever is not an ordinary message in one record stays at the head for begin,
+     * which can tell of it. */
+    if (ipcf_channel_state_status(base, NULL) == IPCF_OK &&
+        peek(channel, &record, NULL) == IPCF_OK && record.flags == 0 &&
+        !channel->skipping && is_message_kind(record.kind) &&
         record.size <= base->message_limit) {
-        *message = (ipcf_message){.size = record.size, .data = record.data, .kind = record.kind};
+        *message = (ipcf_message){
+            .size = record.size, .data = record.data, .kind = record.kind};
         return IPCF_OK;
     }
     ipcf_ring_channel_leave_receiving(channel);
     return IPCF_AGAIN;
 }
 
-/* ---- bodies of long messages ----------------------------------------------------------------------------------------- */
+/* ---- bodies of long messages ----------------------------------------------------- */
 
 /* Copy from the record at the head; pass over it when it is used up. */
-static ipcf_status read_part(ipcf_ring_channel *channel, const ipcf_record *record, uint8_t *dest,
-                             size_t size, size_t *got, ipcf_error *error)
+static ipcf_status read_part(ipcf_ring_channel *channel, const ipcf_record *record,
+                             uint8_t *dest, size_t size, size_t *got, ipcf_error *error)
 {
     bool is_fresh = channel->record_used == 0;
     bool is_continued = (record->flags & IPCF_RING_CONTINUED) != 0;
     bool has_more = (record->flags & IPCF_RING_MORE) != 0;
     if (record->kind != channel->body_kind || (is_fresh && !is_continued))
-        return break_off(channel, "record of a long message", channel->body_kind, record->kind, error);
-    /* The header was loaded again: it may have changed since a part of the record was used. */
+        return break_off(channel, "record of a long message", channel->body_kind,
+                         record->kind, error);
+    /* The header was loaded again: it may have changed since a part of the record was
+     * used. */
     if (record->size <= channel->record_used)
-        return break_off(channel, "record size", channel->record_used, record->size, error);
+        return break_off(channel, "record size", channel->record_used, record->size,
+                         error);
     uint32_t there = record->size - channel->record_used;
     if (there > channel->body_left || has_more != (there < channel->body_left))
-        return break_off(channel, "rest of a long message", channel->body_left, there, error);
+        return break_off(channel, "rest of a long message", channel->body_left, there,
+                         error);
     size_t part = there < size ? there : size;
     memcpy(dest, record->data + channel->record_used, part);
     channel->record_used += (uint32_t)part;
@@ -320,8 +262,9 @@ static ipcf_status read_part(ipcf_ring_channel *channel, const ipcf_record *reco
     return IPCF_OK;
 }
 
-ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t size, size_t *got,
-                                        uint64_t deadline_ns, ipcf_error *error)
+ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t size,
+                                        size_t *got, uint64_t deadline_ns,
+                                        ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     *got = 0;
@@ -331,7 +274,7 @@ ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t s
         if (status == IPCF_OK)
             status = peek(channel, &record, error);
         if (status == IPCF_AGAIN) {
-            status = wait_for_record(channel, deadline_ns, error);
+            status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
             if (status == IPCF_DISCONNECTED)
                 channel->in_body = false; /* the rest will never come */
             if (status != IPCF_OK)
@@ -340,7 +283,8 @@ ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t s
         }
         size_t part = 0;
         if (status == IPCF_OK)
-            status = read_part(channel, &record, (uint8_t *)dest + *got, size - *got, &part, error);
+            status = read_part(channel, &record, (uint8_t *)dest + *got, size - *got,
+                               &part, error);
         *got += part;
         if (status != IPCF_OK)
             return status;
@@ -348,20 +292,23 @@ ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t s
     return IPCF_OK;
 }
 
-/* ---- polling --------------------------------------------------------------------------------------------------------- */
+/* ---- polling --------------------------------------------------------------------- */
 
-ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns, ipcf_error *error)
+ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
+                                   ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock, deadline_ns, error);
-    if (status != IPCF_OK)
-        return status;
-    while (!channel->in_body && !ipcf_ring_channel_has_record(channel)) {
-        status = wait_for_record(channel, deadline_ns, error);
-        if (status != IPCF_OK)
-            break;
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
+                                            deadline_ns, error);
+    if (status == IPCF_OK) {
+        while (status == IPCF_OK && !channel->in_body &&
+               !ipcf_ring_channel_has_record(channel))
+            status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
+        ipcf_ring_channel_leave_receiving(channel);
     }
-    ipcf_ring_channel_leave_receiving(channel);
     /* The peer's end and its faults can be received; our own end is told at once. */
-    return status == IPCF_DISCONNECTED || status == IPCF_CORRUPT ? IPCF_OK : status;
+    /* acquire: pairs with the compare-and-swap in ipcf_channel_break */
+    bool is_broken = ipcf_load_acquire(&base->state) == IPCF_STATE_BROKEN;
+    bool is_news = status == IPCF_DISCONNECTED || is_broken;
+    return is_news ? IPCF_OK : status;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Sending through a ring channel: one record, many records, one message in many records. See ring_channel.h.
+ * Sending through a ring channel: one record, many records, one message in many
+ * records. See ring_channel.h.
  */
 #include <string.h>
 
 #include "ipcf/ring_channel.h"
 #include "ipcf/ring_channel_internal.h"
 
-/* A sleeper that asked generously is woken once for many records; after this it asks for what it needs. */
+/* A sleeper that asked generously is woken once for many records; after this it asks
+ * for what it needs. */
 #define GENEROUS_SLEEP_NS UINT64_C(2000000)
 /* While another thread receives, it may stop doing so without telling. */
 #define UNARMED_SLEEP_NS UINT64_C(20000000)
@@ -14,7 +16,8 @@
 #define ARMED_SLEEP_NS UINT64_C(50000000)
 /* A dead peer that nobody waits for is noticed by every so many-th send. */
 #define SENDS_BETWEEN_ASKING 64u
-/* send_many publishes at least this often, so that the receiver starts while the rest is copied. */
+/* send_many publishes at least this often, so that the receiver starts while the rest
+ * is copied. */
 #define PUBLISH_BYTES (UINT64_C(16) << 10)
 #define TOTAL_SIZE ((uint32_t)sizeof(uint64_t))
 
@@ -50,7 +53,8 @@ static ipcf_status publish(ipcf_ring_channel *channel, ipcf_error *error)
     return status == IPCF_OK ? peer_status(channel, error) : status;
 }
 
-static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **payload, ipcf_error *error)
+static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **payload,
+                         ipcf_error *error)
 {
     ipcf_error why;
     ipcf_status status = ipcf_ring_claim(&channel->out, size, payload, &why);
@@ -59,11 +63,12 @@ static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **pa
     return ipcf_channel_break(&channel->base, status, &why, error);
 }
 
-/* ---- waiting for room ---------------------------------------------------------------------------------------------- */
+/* ---- waiting for room ------------------------------------------------------------ */
 
 /* One sleep. OK: look again. INTERRUPTED: a signal, or lapse_ns has passed. */
-static ipcf_status sleep_for_space(ipcf_ring_channel *channel, uint32_t size, bool generously,
-                                   uint64_t deadline_ns, uint64_t lapse_ns, ipcf_error *error)
+static ipcf_status sleep_for_space(ipcf_ring_channel *channel, uint32_t size,
+                                   bool generously, uint64_t deadline_ns,
+                                   uint64_t lapse_ns, ipcf_error *error)
 {
     bool is_armed = ipcf_ring_channel_read_ahead(channel);
     ipcf_error why;
@@ -71,52 +76,63 @@ static ipcf_status sleep_for_space(ipcf_ring_channel *channel, uint32_t size, bo
     if (status == IPCF_CORRUPT)
         return ipcf_channel_break(&channel->base, status, &why, error);
     if (status == IPCF_AGAIN) {
-        uint64_t nap = generously ? GENEROUS_SLEEP_NS : is_armed ? ARMED_SLEEP_NS : UNARMED_SLEEP_NS;
+        uint64_t nap = generously ? GENEROUS_SLEEP_NS
+                       : is_armed ? ARMED_SLEEP_NS
+                                  : UNARMED_SLEEP_NS;
         uint64_t nap_end = ipcf_clock_ns() + nap;
         bool is_nap = nap_end < lapse_ns;
-        status = ipcf_ring_channel_sleep(channel, channel->out_space, is_armed ? channel->in_data : NULL,
-                                         deadline_ns, is_nap ? nap_end : lapse_ns, error);
+        status = ipcf_ring_channel_sleep(
+            channel, channel->out_space, is_armed ? channel->in_data : NULL,
+            deadline_ns, is_nap ? nap_end : lapse_ns, error);
         if (status == IPCF_AGAIN)
             status = is_nap ? IPCF_OK
-                            : ipcf_fail(error, IPCF_INTERRUPTED, "time to look for signals", 0, 0);
+                            : ipcf_fail(error, IPCF_INTERRUPTED,
+                                        "time to look for signals", 0, 0);
     }
     ipcf_ring_producer_unpark(&channel->out);
     return status;
 }
 
-/* Look for room, taking in what the peer sends first. True: there is some, or a reason to stop looking. */
-static bool spin_for_space(ipcf_ring_channel *channel, uint32_t size, uint64_t deadline_ns)
+/* Look for room, taking in what the peer sends first. True: there is some, or a reason
+ * to stop looking. */
+static bool spin_for_space(ipcf_ring_channel *channel, uint32_t size,
+                           uint64_t deadline_ns)
 {
     uint8_t *payload;
     ipcf_spin_begin(&channel->base.send_spin, deadline_ns);
     (void)ipcf_ring_channel_read_ahead(channel);
     do {
-        if (claim(channel, size, &payload, NULL) != IPCF_AGAIN || peer_status(channel, NULL) != IPCF_OK ||
+        if (claim(channel, size, &payload, NULL) != IPCF_AGAIN ||
+            peer_status(channel, NULL) != IPCF_OK ||
             ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK)
             return true;
-    } while (ipcf_spin_turn(&channel->base.send_spin,
-                            ipcf_channel_whereabouts(&channel->base, ipcf_current_cpu(),
-                                                     ipcf_ring_consumer_cpu(&channel->out))));
+    } while (ipcf_spin_turn(
+        &channel->base.send_spin,
+        ipcf_channel_whereabouts(&channel->base, ipcf_current_cpu(),
+                                 ipcf_ring_consumer_cpu(&channel->out))));
     return false;
 }
 
 /* Wait until a record of size bytes fits. OK: claim again. */
-static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size, uint64_t deadline_ns,
-                                  ipcf_error *error)
+static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size,
+                                  uint64_t deadline_ns, ipcf_error *error)
 {
     ipcf_spin *spin = &channel->base.send_spin;
     uint8_t *payload;
     if (deadline_ns == IPCF_NO_WAIT)
         return ipcf_fail(error, IPCF_TIMEOUT, "no room in the ring", 0, size);
-    bool is_resumed = ipcf_spin_is_resumed(spin), generously = !is_resumed, slept = false;
+    bool is_resumed = ipcf_spin_is_resumed(spin), generously = !is_resumed,
+         slept = false;
     bool is_over = !is_resumed && spin_for_space(channel, size, deadline_ns);
-    uint64_t lapse = ipcf_clock_ns() + (is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS);
+    uint64_t lapse =
+        ipcf_clock_ns() + (is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS);
     for (;;) {
         ipcf_status status = ipcf_channel_state_status(&channel->base, error);
         if (status == IPCF_OK)
             status = peer_status(channel, error);
         if (status == IPCF_OK && !is_over) {
-            status = sleep_for_space(channel, size, generously, deadline_ns, lapse, error);
+            status =
+                sleep_for_space(channel, size, generously, deadline_ns, lapse, error);
             slept = true;
         }
         generously = is_over = false;
@@ -132,8 +148,9 @@ static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size, uin
     }
 }
 
-static ipcf_status claim_until(ipcf_ring_channel *channel, uint32_t size, uint8_t **payload,
-                               uint64_t deadline_ns, ipcf_error *error)
+static ipcf_status claim_until(ipcf_ring_channel *channel, uint32_t size,
+                               uint8_t **payload, uint64_t deadline_ns,
+                               ipcf_error *error)
 {
     for (;;) {
         ipcf_status status = claim(channel, size, payload, error);
@@ -145,15 +162,16 @@ static ipcf_status claim_until(ipcf_ring_channel *channel, uint32_t size, uint8_
     }
 }
 
-/* ---- one message ---------------------------------------------------------------------------------------------------- */
+/* ---- one message ----------------------------------------------------------------- */
 
 /* Put one record of a long message into the ring. */
-static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message, uint64_t deadline_ns,
-                             ipcf_error *error)
+static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
+                             uint64_t deadline_ns, ipcf_error *error)
 {
     uint32_t most = ipcf_ring_record_max(channel->out.capacity);
     uint32_t prefix = message->begun ? 0 : TOTAL_SIZE;
-    uint32_t part = message->left < most - prefix ? (uint32_t)message->left : most - prefix;
+    uint32_t part =
+        message->left < most - prefix ? (uint32_t)message->left : most - prefix;
     uint8_t *payload;
     ipcf_status status = ipcf_channel_state_status(&channel->base, error);
     if (status == IPCF_OK)
@@ -172,8 +190,8 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message, uint
     return publish(channel, error);
 }
 
-static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const void *body, size_t size,
-                             uint64_t deadline_ns, ipcf_error *error)
+static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const void *body,
+                             size_t size, uint64_t deadline_ns, ipcf_error *error)
 {
     outgoing message = {.body = body, .left = size, .kind = kind};
     while (message.left != 0) {
@@ -184,13 +202,15 @@ static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const voi
         if (!can_go_on || !message.begun || message.left == 0)
             return status;
         channel->unsent_kind = kind;
-        return ipcf_channel_keep_rest(&channel->base, message.body, message.left, status, error);
+        return ipcf_channel_keep_rest(&channel->base, message.body, message.left,
+                                      status, error);
     }
     return IPCF_OK;
 }
 
 /* Finish what an earlier call had begun. The send lock is held. */
-static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns,
+                               ipcf_error *error)
 {
     ipcf_buffer *unsent = &channel->base.unsent;
     outgoing rest = {.kind = channel->unsent_kind, .begun = true};
@@ -207,8 +227,8 @@ static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns,
     return IPCF_OK;
 }
 
-static ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind, const void *body, uint32_t size,
-                              ipcf_error *error)
+static ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
+                              const void *body, uint32_t size, ipcf_error *error)
 {
     uint8_t *payload;
     ipcf_status status = claim(channel, size, &payload, error);
@@ -225,32 +245,36 @@ static bool is_short(const ipcf_ring_channel *channel, size_t size)
     return size <= ipcf_ring_record_max(channel->out.capacity);
 }
 
-/* ---- entering ------------------------------------------------------------------------------------------------------- */
+/* ---- entering -------------------------------------------------------------------- */
 
 /* Take the send lock, tell our CPU, and finish what was begun. Not OK: not held. */
-static ipcf_status enter_sending(ipcf_ring_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+static ipcf_status enter_sending(ipcf_ring_channel *channel, uint64_t deadline_ns,
+                                 ipcf_error *error)
 {
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.send_lock, deadline_ns, error);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.send_lock,
+                                            deadline_ns, error);
     if (IPCF_UNLIKELY(status != IPCF_OK))
         return status;
     ipcf_ring_producer_publish_cpu(&channel->out, ipcf_current_cpu());
     status = peer_status(channel, error);
-    if (IPCF_UNLIKELY(status == IPCF_OK && ipcf_buffer_size(&channel->base.unsent) != 0))
+    if (IPCF_UNLIKELY(status == IPCF_OK &&
+                      ipcf_buffer_size(&channel->base.unsent) != 0))
         status = push_unsent(channel, deadline_ns, error);
     if (IPCF_UNLIKELY(status != IPCF_OK))
         ipcf_lock_release(&channel->base.send_lock);
     return status;
 }
 
-ipcf_status ipcf_ring_channel_try_send(ipcf_channel *base, uint8_t kind, const void *body,
-                                       size_t size, ipcf_error *error)
+ipcf_status ipcf_ring_channel_try_send(ipcf_channel *base, uint8_t kind,
+                                       const void *body, size_t size, ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_status status = enter_sending(channel, IPCF_NO_WAIT, error);
     if (IPCF_UNLIKELY(status != IPCF_OK))
         return status == IPCF_TIMEOUT ? IPCF_AGAIN : status;
-    status = is_short(channel, size) ? push_short(channel, kind, body, (uint32_t)size, error)
-                                     : IPCF_AGAIN;
+    status = is_short(channel, size)
+                 ? push_short(channel, kind, body, (uint32_t)size, error)
+                 : IPCF_AGAIN;
     if (IPCF_LIKELY(status == IPCF_OK))
         status = publish(channel, error);
     ipcf_lock_release(&channel->base.send_lock);
@@ -258,8 +282,9 @@ ipcf_status ipcf_ring_channel_try_send(ipcf_channel *base, uint8_t kind, const v
 }
 
 /* Put one message of send_many into the ring; short ones stay unpublished for a while. */
-static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind, const ipcf_piece *body,
-                            uint64_t *unpublished, uint64_t deadline_ns, ipcf_error *error)
+static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind,
+                            const ipcf_piece *body, uint64_t *unpublished,
+                            uint64_t deadline_ns, ipcf_error *error)
 {
     if (!is_short(channel, body->size)) {
         ipcf_status published = *unpublished != 0 ? publish(channel, error) : IPCF_OK;
@@ -289,8 +314,9 @@ static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind, const ipcf
 }
 
 ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
-                                        const ipcf_piece *bodies, size_t count, size_t *sent,
-                                        uint64_t deadline_ns, ipcf_error *error)
+                                        const ipcf_piece *bodies, size_t count,
+                                        size_t *sent, uint64_t deadline_ns,
+                                        ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     *sent = 0;
@@ -299,7 +325,8 @@ ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
         return status;
     uint64_t unpublished = 0;
     while (*sent < count) {
-        status = push_one(channel, kind, &bodies[*sent], &unpublished, deadline_ns, error);
+        status =
+            push_one(channel, kind, &bodies[*sent], &unpublished, deadline_ns, error);
         bool begun = ipcf_buffer_size(&channel->base.unsent) != 0;
         *sent += status == IPCF_OK || begun ? 1u : 0u;
         if (status != IPCF_OK)
@@ -313,7 +340,8 @@ ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
     return status;
 }
 
-ipcf_status ipcf_ring_channel_flush(ipcf_channel *base, uint64_t deadline_ns, ipcf_error *error)
+ipcf_status ipcf_ring_channel_flush(ipcf_channel *base, uint64_t deadline_ns,
+                                    ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_status status = enter_sending(channel, deadline_ns, error);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * A stream of bytes between two processes: a Unix socket on POSIX, a named pipe on Windows.
+ * A stream of bytes between two processes: a Unix socket on POSIX, a named pipe on
+ * Windows.
  *
- * Operations never block. Each either makes progress (OK), or says AGAIN; then the caller arms what it waits for and
- * sleeps in ipcf_wait. That holds for readiness (POSIX: arming returns the descriptor) and for overlapped completion
- * (Windows: arming starts a read or returns the event of the write under way) alike, because the caller's memory is
- * touched only during the call. One thread may read while another writes; two readers or two writers need a lock.
+ * Operations never block. Each either makes progress (OK), or says AGAIN; then the
+ * caller arms what it waits for and sleeps in ipcf_wait. That holds for readiness
+ * (POSIX: arming returns the descriptor) and for overlapped completion (Windows: arming
+ * starts a read or returns the event of the write under way) alike, because the
+ * caller's memory is touched only during the call. One thread may read while another
+ * writes; two readers or two writers need a lock.
  */
 #ifndef IPCF_STREAM_H
 #define IPCF_STREAM_H
@@ -23,57 +26,64 @@ typedef struct ipcf_piece {
 
 typedef struct ipcf_stream {
     ipcf_handle handle;
-    void *overlapped;    /* Windows: the state of operations under way; NULL elsewhere */
+    void *overlapped; /* Windows: the state of operations under way; NULL elsewhere */
 } ipcf_stream;
 
-#define IPCF_STREAM_NONE                                                                 \
+#define IPCF_STREAM_NONE                                                               \
     (ipcf_stream) { IPCF_NO_HANDLE, NULL }
 
 /* Who sits at the other end, as the kernel says. */
 typedef struct ipcf_peer {
-    int64_t pid;    /* -1: unknown */
-    int64_t uid;    /* -1: unknown (Windows: 0 when the peer's token has our SID) */
+    int64_t pid; /* -1: unknown */
+    int64_t uid; /* -1: unknown (Windows: 0 when the peer's token has our SID) */
 } ipcf_peer;
 
-/* ---- making streams ---------------------------------------------------------------------------------------------- */
+/* ---- making streams -------------------------------------------------------------- */
 
 /* Both ends in this process. */
 IPCF_MUST_CHECK ipcf_status ipcf_stream_pair(ipcf_stream *one, ipcf_stream *other,
                                              ipcf_error *error);
 
-/* Connect to the socket or pipe at path (UTF-8). ADDRESS_NOT_FOUND where nobody listens (absent or refused);
- * PERMISSION_DENIED where the server runs as another user and require_same_user is set; AGAIN where the server's
- * backlog is full: try again later. */
-IPCF_MUST_CHECK ipcf_status ipcf_stream_connect(const char *path, bool require_same_user,
+/* Connect to the socket or pipe at path (UTF-8). ADDRESS_NOT_FOUND where nobody listens
+ * (absent or refused); PERMISSION_DENIED where the server runs as another user and
+ * require_same_user is set; AGAIN where the server's backlog is full: try again later. */
+IPCF_MUST_CHECK ipcf_status ipcf_stream_connect(const char *path,
+                                                bool require_same_user,
                                                 ipcf_stream *stream, ipcf_error *error);
 
-/* Take over an open descriptor or handle (inherited, or accepted elsewhere); it becomes non-blocking and CLOEXEC. */
+/* Take over an open descriptor or handle (inherited, or accepted elsewhere); it becomes
+ * non-blocking and CLOEXEC. */
 IPCF_MUST_CHECK ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *stream,
                                               ipcf_error *error);
 
-/* ---- listening --------------------------------------------------------------------------------------------------- */
+/* ---- listening ------------------------------------------------------------------- */
 
-/* Owns the address: `path` is ours until close. POSIX: the lock file `<path>.lock` is flocked first, then the path
- * is probed by connecting (only refused or absent lets us go on), then a temporary name is bound (mode 0600), listened
- * on and renamed over `path`. Windows: the first instance of the pipe. */
+/* Owns the address: `path` is ours until close. POSIX: the lock file `<path>.lock` is
+ * flocked first, then the path is probed by connecting (only refused or absent lets us
+ * go on), then a temporary name is bound (mode 0600), listened on and renamed over
+ * `path`. Windows: the first instance of the pipe. */
 typedef struct ipcf_listener {
     ipcf_handle handle;
-    ipcf_handle lock;       /* POSIX: the flocked file */
-    ipcf_handle spare;      /* POSIX: given up to accept and drop a client when descriptors run out */
+    ipcf_handle lock; /* POSIX: the flocked file */
+    /* POSIX: given up to accept and drop a client when descriptors run out */
+    ipcf_handle spare;
     char *path;             /* owned copy */
     uint64_t device, inode; /* POSIX: what we bound, so that only our own is unlinked */
     void *overlapped;       /* Windows: the instance waiting for a client */
 } ipcf_listener;
 
-/* ADDRESS_IN_USE: a live server owns path (it is left untouched), or something that is no socket is there.
- * PERMISSION_DENIED: another user's. INVALID: too long for a socket address, or a name that begins with `~` (those are the
- * temporary ones, POSIX). */
+/* ADDRESS_IN_USE: a live server owns path (it is left untouched), or something that is
+ * no socket is there. PERMISSION_DENIED: another user's. INVALID: too long for a socket
+ * address, or a name that begins with `~` (those are the temporary ones, POSIX). */
 IPCF_MUST_CHECK ipcf_status ipcf_listener_open(const char *path, int backlog,
-                                               ipcf_listener *listener, ipcf_error *error);
-/* AGAIN: nobody waits. Peers of other users are closed and PERMISSION_DENIED is returned where require_same_user is set;
- * the caller goes on accepting. Clients that hung up before they were accepted are skipped. */
+                                               ipcf_listener *listener,
+                                               ipcf_error *error);
+/* AGAIN: nobody waits. Peers of other users are closed and PERMISSION_DENIED is
+ * returned where require_same_user is set; the caller goes on accepting. Clients that
+ * hung up before they were accepted are skipped. */
 IPCF_MUST_CHECK ipcf_status ipcf_listener_try_accept(ipcf_listener *listener,
-                                                     bool require_same_user, ipcf_stream *stream,
+                                                     bool require_same_user,
+                                                     ipcf_stream *stream,
                                                      ipcf_error *error);
 ipcf_handle ipcf_listener_arm(ipcf_listener *listener);
 /* Unlink (only what is still ours, under the lock), then close. Idempotent. */
@@ -81,57 +91,66 @@ void ipcf_listener_close(ipcf_listener *listener);
 /* In a forked child: close descriptors, unlink nothing. */
 void ipcf_listener_abandon(ipcf_listener *listener);
 
-/* ---- moving bytes ------------------------------------------------------------------------------------------------ */
+/* ---- moving bytes ---------------------------------------------------------------- */
 
-/* Read at least one byte into data. AGAIN, DISCONNECTED (orderly or not), OS_ERROR. Handles that arrive where none are
- * asked for are closed. */
-IPCF_MUST_CHECK ipcf_status ipcf_stream_try_read(ipcf_stream *stream, void *data, size_t size,
-                                                 size_t *got, ipcf_error *error);
+/* Read at least one byte into data. AGAIN, DISCONNECTED (orderly or not), OS_ERROR.
+ * Handles that arrive where none are asked for are closed. */
+IPCF_MUST_CHECK ipcf_status ipcf_stream_try_read(ipcf_stream *stream, void *data,
+                                                 size_t size, size_t *got,
+                                                 ipcf_error *error);
 
-/* Read, and take the handles that came along: *count is the room in handles on entry (at most IPCF_STREAM_MAX_HANDLES),
- * the number received on return; they are the caller's, CLOEXEC. More than fit: all are closed and BAD_FRAME.
- * OS_ERROR where this process has no descriptor left for them. After either, the bytes are lost as well. */
-IPCF_MUST_CHECK ipcf_status ipcf_stream_try_read_handles(ipcf_stream *stream, void *data,
-                                                         size_t size, size_t *got,
-                                                         ipcf_handle *handles, size_t *count,
-                                                         ipcf_error *error);
+/* Read, and take the handles that came along: *count is the room in handles on entry
+ * (at most IPCF_STREAM_MAX_HANDLES), the number received on return; they are the
+ * caller's, CLOEXEC. More than fit: all are closed and BAD_FRAME. OS_ERROR where this
+ * process has no descriptor left for them. After either, the bytes are lost as well. */
+IPCF_MUST_CHECK ipcf_status
+ipcf_stream_try_read_handles(ipcf_stream *stream, void *data, size_t size, size_t *got,
+                             ipcf_handle *handles, size_t *count, ipcf_error *error);
 
-/* Write some of the pieces (one system call). AGAIN, DISCONNECTED, OS_ERROR. *put may end inside a piece.
- * pieces <= IPCF_STREAM_MAX_PIECES. Never raises SIGPIPE.
+/* Write some of the pieces (one system call). AGAIN, DISCONNECTED, OS_ERROR. *put may
+ * end inside a piece. pieces <= IPCF_STREAM_MAX_PIECES. Never raises SIGPIPE.
  *
- * A write of no pieces moves nothing and tells whether the system has all that was taken before: OK, or AGAIN (arm_write)
- * while some of it is still under way, which happens on Windows only (stream->overlapped != NULL). Whoever says "sent"
- * asks this first: what is under way stays behind when the thread that wrote it, or the process, ends. */
-IPCF_MUST_CHECK ipcf_status ipcf_stream_try_write(ipcf_stream *stream, const ipcf_piece *pieces,
-                                                  size_t count, size_t *put, ipcf_error *error);
+ * A write of no pieces moves nothing and tells whether the system has all that was
+ * taken before: OK, or AGAIN (arm_write) while some of it is still under way, which
+ * happens on Windows only (stream->overlapped != NULL). Whoever says "sent" asks this
+ * first: what is under way stays behind when the thread that wrote it, or the process,
+ * ends. */
+IPCF_MUST_CHECK ipcf_status ipcf_stream_try_write(ipcf_stream *stream,
+                                                  const ipcf_piece *pieces,
+                                                  size_t count, size_t *put,
+                                                  ipcf_error *error);
 
-/* Write, and send handles along with the first byte: when *put >= 1 the peer gets all of them. They stay ours. */
-IPCF_MUST_CHECK ipcf_status ipcf_stream_try_write_handles(ipcf_stream *stream, const void *data,
-                                                          size_t size, const ipcf_handle *handles,
-                                                          size_t handle_count, size_t *put,
-                                                          ipcf_error *error);
+/* Write, and send handles along with the first byte: when *put >= 1 the peer gets all
+ * of them. They stay ours. */
+IPCF_MUST_CHECK ipcf_status ipcf_stream_try_write_handles(
+    ipcf_stream *stream, const void *data, size_t size, const ipcf_handle *handles,
+    size_t handle_count, size_t *put, ipcf_error *error);
 
-/* What to wait for after AGAIN. The item is valid until the next operation on that direction of the stream. */
+/* What to wait for after AGAIN. The item is valid until the next operation on that
+ * direction of the stream. */
 ipcf_handle ipcf_stream_arm_read(ipcf_stream *stream);
 ipcf_handle ipcf_stream_arm_write(ipcf_stream *stream);
 
-/* End both directions: the peer reads what was written, then DISCONNECTED; its writes fail. The handle stays open. */
+/* End both directions: the peer reads what was written, then DISCONNECTED; its writes
+ * fail. The handle stays open. */
 void ipcf_stream_shut_down(ipcf_stream *stream);
 /* Idempotent. Waits for cancelled overlapped operations. */
 void ipcf_stream_close(ipcf_stream *stream);
 
-/* ---- the other end ----------------------------------------------------------------------------------------------- */
+/* ---- the other end --------------------------------------------------------------- */
 
 IPCF_MUST_CHECK ipcf_status ipcf_stream_peer(const ipcf_stream *stream, ipcf_peer *peer,
                                              ipcf_error *error);
 
-/* A handle that becomes ready for ipcf_wait when the peer's process has ended, whoever else holds its descriptors: pidfd,
- * kqueue, process handle. The caller closes it with ipcf_handle_close. UNSUPPORTED where the system has none, INVALID
- * where the peer is this process, DISCONNECTED where it
- * has ended already. For both ends of ipcf_stream_pair the peer is whoever made the pair. */
+/* A handle that becomes ready for ipcf_wait when the peer's process has ended, whoever
+ * else holds its descriptors: pidfd, kqueue, process handle. The caller closes it with
+ * ipcf_handle_close. UNSUPPORTED where the system has none, INVALID where the peer is
+ * this process, DISCONNECTED where it has ended already. For both ends of
+ * ipcf_stream_pair the peer is whoever made the pair. */
 IPCF_MUST_CHECK ipcf_status ipcf_stream_watch_peer(const ipcf_stream *stream,
-                                                   ipcf_handle *process, ipcf_error *error);
+                                                   ipcf_handle *process,
+                                                   ipcf_error *error);
 
-void ipcf_handle_close(ipcf_handle *handle);    /* idempotent; sets it to IPCF_NO_HANDLE */
+void ipcf_handle_close(ipcf_handle *handle); /* idempotent; sets it to IPCF_NO_HANDLE */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A stream channel's life: making it, its framing, its ready handle, and its goodbye. See stream_channel.h.
+ * A stream channel's life: making it, its framing, its ready handle, and its goodbye.
+ * See stream_channel.h.
  */
 #include "ipcf/stream_channel.h"
 
@@ -8,7 +9,7 @@
 #include "ipcf/ready_set.h"
 #include "ipcf/stream_channel_internal.h"
 
-/* ---- the ready handle ---------------------------------------------------------------------- */
+/* ---- the ready handle ------------------------------------------------------------ */
 
 static ipcf_status make_ready_set(ipcf_stream_channel *channel, ipcf_error *error)
 {
@@ -40,7 +41,7 @@ static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle,
     return status;
 }
 
-/* ---- ending -------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------- */
 
 /* Finish a begun send as far as that goes without waiting. False: something is left. */
 static bool push_unsent(ipcf_channel *base)
@@ -56,7 +57,8 @@ static bool push_unsent(ipcf_channel *base)
     return true;
 }
 
-/* A goodbye that does not fit, or would come in mid-frame, is not said: the peer then takes us for dead. */
+/* A goodbye that does not fit, or would come in mid-frame, is not said: the peer then
+ * takes us for dead. */
 static void write_goodbye(ipcf_stream_channel *channel)
 {
     uint8_t header[IPCF_FRAME_HEADER_MAX];
@@ -93,7 +95,7 @@ static void free_parts(ipcf_channel *base, bool is_intact)
         ipcf_buffer_free(&channel->incoming);
 }
 
-/* ---- making -------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------- */
 
 static const ipcf_channel_ops ipcf_stream_channel_ops = {
     .try_send = ipcf_stream_channel_try_send,
@@ -179,7 +181,7 @@ ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel,
     return status;
 }
 
-/* ---- framing of sending -------------------------------------------------------------------- */
+/* ---- framing of sending ---------------------------------------------------------- */
 
 ipcf_framing ipcf_stream_channel_send_framing(ipcf_stream_channel *channel)
 {

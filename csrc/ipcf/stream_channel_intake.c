@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Taking bytes in on a stream channel: reading into `incoming`, finding what lies at its head, and finding out how the stream
- * ended. See stream_channel_internal.h.
+ * Taking bytes in on a stream channel: reading into `incoming`, finding what lies at
+ * its head, and finding out how the stream ended. See stream_channel_internal.h.
  */
 #include "ipcf/stream_channel_internal.h"
 
-/* Least room for a read, and reads in one go while a send waits (it wants to try again soon). */
+/* Least room for a read, and reads in one go while a send waits (it wants to try again
+ * soon). */
 #define READ_ROOM ((size_t)4096)
 #define READ_AHEAD_TURNS 8
 
@@ -24,7 +25,7 @@ static uint64_t size_of_head(const ipcf_stream_channel *channel)
            channel->head.trailer_size;
 }
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------- */
 
 /* The stream cannot go on. why is what error was filled with, where there is one. */
 static ipcf_status break_off(ipcf_stream_channel *channel, ipcf_status status,
@@ -76,7 +77,7 @@ void ipcf_intake_drop_handles(ipcf_stream_channel *channel)
         ipcf_handle_close(&channel->handles[--channel->handle_count]);
 }
 
-/* ---- the head ------------------------------------------------------------------------------ */
+/* ---- the head -------------------------------------------------------------------- */
 
 static void drop(ipcf_stream_channel *channel, uint64_t size)
 {
@@ -259,7 +260,7 @@ void ipcf_stream_channel_leave_receiving(ipcf_stream_channel *channel)
     ipcf_lock_release(&channel->base.receive_lock);
 }
 
-/* ---- the end ------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------- */
 
 ipcf_status ipcf_intake_ended(ipcf_stream_channel *channel, ipcf_error *error)
 {

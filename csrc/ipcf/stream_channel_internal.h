@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * What the files of stream_channel share among themselves: the table of operations, the wait ladder, and taking bytes in.
+ * What the files of stream_channel share among themselves: the table of operations, the
+ * wait ladder, and taking bytes in.
  */
 #ifndef IPCF_STREAM_CHANNEL_INTERNAL_H
 #define IPCF_STREAM_CHANNEL_INTERNAL_H
 
 #include "ipcf/stream_channel.h"
 
-/* The buffer of received bytes: its size while little is under way, and what it may keep when it has been emptied. */
+/* The buffer of received bytes: its size while little is under way, and what it may
+ * keep when it has been emptied. */
 #define IPCF_INCOMING_SIZE ((size_t)64 << 10)
 #define IPCF_INCOMING_KEEP ((size_t)256 << 10)
 
@@ -16,7 +18,7 @@ static inline ipcf_stream_channel *ipcf_stream_channel_of(ipcf_channel *base)
     return (ipcf_stream_channel *)base;
 }
 
-/* ---- operations of the table (channel.h) --------------------------------------------------- */
+/* ---- operations of the table (channel.h) ----------------------------------------- */
 
 /* stream_channel_send.c */
 ipcf_status ipcf_stream_channel_try_send(ipcf_channel *base, uint8_t kind,
@@ -43,9 +45,10 @@ ipcf_status ipcf_stream_channel_next(ipcf_channel *base, ipcf_message *message);
 ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
                                      ipcf_error *error);
 
-/* ---- the wait ladder (stream_channel_wait.c) ----------------------------------------------- */
+/* ---- the wait ladder (stream_channel_wait.c) ------------------------------------- */
 
-/* What one wait is for: a step that is tried again and again until it says something else than AGAIN. */
+/* What one wait is for: a step that is tried again and again until it says something
+ * else than AGAIN. */
 typedef struct ipcf_waiting ipcf_waiting;
 struct ipcf_waiting {
     ipcf_status (*step)(ipcf_stream_channel *channel, ipcf_waiting *waiting,
@@ -55,28 +58,33 @@ struct ipcf_waiting {
     bool progressed; /* set by the step: bytes have moved, though not enough of them */
 };
 
-/* After the step has said AGAIN: spin, then sleep, until it says something else, the deadline (TIMEOUT), a signal or a lapse
- * (INTERRUPTED), or the end of the channel. The direction's lock is held throughout. */
+/* After the step has said AGAIN: spin, then sleep, until it says something else, the
+ * deadline (TIMEOUT), a signal or a lapse (INTERRUPTED), or the end of the channel. The
+ * direction's lock is held throughout. */
 ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
                                       ipcf_waiting *waiting, uint64_t deadline_ns,
                                       ipcf_error *error);
 
 /* Whether the peer's process has ended; false where it is not watched. */
 bool ipcf_stream_channel_peer_has_ended(ipcf_stream_channel *channel);
-/* The same for steps that may not wait: asks the system once in a while only. The receive lock is held. */
+/* The same for steps that may not wait: asks the system once in a while only. The
+ * receive lock is held. */
 bool ipcf_stream_channel_check_peer(ipcf_stream_channel *channel);
 
-/* ---- taking bytes in (stream_channel_intake.c); the receive lock is held ------------------- */
+/* ---- taking bytes in (stream_channel_intake.c); the receive lock is held --------- */
 
-/* One read from the stream into `incoming`. At the stream's end: DISCONNECTED, and channel->at_end is set. */
+/* One read from the stream into `incoming`. At the stream's end: DISCONNECTED, and
+ * channel->at_end is set. */
 ipcf_status ipcf_intake_fill(ipcf_stream_channel *channel, ipcf_error *error);
 
-/* What lies at the head of `incoming`, without reading. OK: a message that is whole (data != NULL) or large; AGAIN: more
- * bytes are needed. TOO_LARGE and NOISE are told once; DISCONNECTED (a goodbye) and BAD_FRAME for ever. */
+/* What lies at the head of `incoming`, without reading. OK: a message that is whole
+ * (data != NULL) or large; AGAIN: more bytes are needed. TOO_LARGE and NOISE are told
+ * once; DISCONNECTED (a goodbye) and BAD_FRAME for ever. */
 ipcf_status ipcf_intake_head(ipcf_stream_channel *channel, ipcf_message *message,
                              ipcf_error *error);
 
-/* The same, with reading what is there. DISCONNECTED at the end of the stream, when all has been handed out. */
+/* The same, with reading what is there. DISCONNECTED at the end of the stream, when all
+ * has been handed out. */
 ipcf_status ipcf_intake_look(ipcf_stream_channel *channel, ipcf_message *message,
                              ipcf_error *error);
 
@@ -95,10 +103,11 @@ void ipcf_intake_drop_handles(ipcf_stream_channel *channel);
 /* Unlock receiving; keeps the ready handle true to what can be received. */
 void ipcf_stream_channel_leave_receiving(ipcf_stream_channel *channel);
 
-/* ---- for a waiting send (stream_channel_intake.c); the receive lock is not held ------------ */
+/* ---- for a waiting send (stream_channel_intake.c); the receive lock is not held ---- */
 
-/* Move what the peer has sent into `incoming`, so that it can go on. Returns the handle to wait for more, IPCF_NO_HANDLE
- * where there is no more room or no more to come; *is_busy: another thread receives. */
+/* Move what the peer has sent into `incoming`, so that it can go on. Returns the handle
+ * to wait for more, IPCF_NO_HANDLE where there is no more room or no more to come;
+ * *is_busy: another thread receives. */
 ipcf_handle ipcf_intake_read_ahead(ipcf_stream_channel *channel, bool *progressed,
                                    bool *is_busy);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Receiving on a stream channel: messages in place, large bodies straight into the caller's memory, batches, handshakes. See
- * stream_channel.h.
+ * Receiving on a stream channel: messages in place, large bodies straight into the
+ * caller's memory, batches, handshakes. See stream_channel.h.
  */
 #include <string.h>
 
@@ -106,7 +106,7 @@ ipcf_status ipcf_stream_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
     return status;
 }
 
-/* ---- large bodies -------------------------------------------------------------------------- */
+/* ---- large bodies ---------------------------------------------------------------- */
 
 typedef struct body_read {
     ipcf_waiting waiting;
@@ -178,7 +178,7 @@ ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t
     return status;
 }
 
-/* ---- leaving ------------------------------------------------------------------------------- */
+/* ---- leaving --------------------------------------------------------------------- */
 
 void ipcf_stream_channel_finish(ipcf_channel *base)
 {
@@ -208,7 +208,7 @@ ipcf_status ipcf_stream_channel_next(ipcf_channel *base, ipcf_message *message)
     return IPCF_AGAIN;
 }
 
-/* ---- looking ahead ------------------------------------------------------------------------- */
+/* ---- looking ahead --------------------------------------------------------------- */
 
 /* Read until begin would not block. */
 static ipcf_status ready_step(ipcf_stream_channel *channel, ipcf_waiting *waiting,
@@ -238,7 +238,8 @@ ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
             status = ipcf_channel_state_status(base, error);
         ipcf_stream_channel_leave_receiving(channel);
     }
-    /* The peer's end and its failures count as something to receive: begin says what. Our own end is no news. */
+    /* The peer's end and its failures count as something to receive: begin says what.
+     * Our own end is no news. */
     switch (status) {
     case IPCF_TIMEOUT:
     case IPCF_INTERRUPTED:
@@ -286,7 +287,7 @@ ipcf_status ipcf_stream_channel_read_handle(ipcf_stream_channel *channel,
     return IPCF_OK;
 }
 
-/* ---- handshake ----------------------------------------------------------------------------- */
+/* ---- handshake ------------------------------------------------------------------- */
 
 static void give_handles(ipcf_stream_channel *channel, ipcf_handle *handles,
                          size_t *count)

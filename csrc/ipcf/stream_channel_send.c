@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Sending on a stream channel: gathering messages into system calls, and finishing what was begun. See stream_channel.h.
+ * Sending on a stream channel: gathering messages into system calls, and finishing what
+ * was begun. See stream_channel.h.
  */
 #include <string.h>
 
@@ -8,7 +9,8 @@
 /* A message is two pieces on every framing: header and body, or body and trailer. */
 #define MESSAGE_PIECES 2u
 #define BATCH_MESSAGES (IPCF_STREAM_MAX_PIECES / MESSAGE_PIECES)
-/* Larger messages are no single step: what does not fit at once would have to be copied. */
+/* Larger messages are no single step: what does not fit at once would have to be
+ * copied. */
 #define STEP_MAX ((size_t)32 << 10)
 /* Ten digits. */
 #define CONTENT_LENGTH_MAX UINT64_C(9999999999)
@@ -56,7 +58,8 @@ static ipcf_status write_step(ipcf_stream_channel *channel, ipcf_waiting *waitin
     return IPCF_OK;
 }
 
-/* Write all pieces, waiting for room (NO_WAIT: TIMEOUT). Not OK: pieces[index..count) is what is left. */
+/* Write all pieces, waiting for room (NO_WAIT: TIMEOUT). Not OK: pieces[index..count)
+ * is what is left. */
 static ipcf_status put_all(ipcf_stream_channel *channel, outgoing *out,
                            uint64_t deadline_ns, ipcf_error *error)
 {
@@ -77,8 +80,8 @@ static ipcf_status put_all(ipcf_stream_channel *channel, outgoing *out,
     return status;
 }
 
-/* Keep what is left of a begun message, up to its last piece. Where that cannot be done the channel ends, because the next
- * message would be taken for the rest of this one. */
+/* Keep what is left of a begun message, up to its last piece. Where that cannot be done
+ * the channel ends, because the next message would be taken for the rest of this one. */
 static ipcf_status keep_rest(ipcf_stream_channel *channel, const outgoing *out,
                              size_t last, ipcf_status status, ipcf_error *error)
 {
@@ -133,7 +136,8 @@ static uint64_t size_limit(ipcf_framing framing)
     return framing == IPCF_FRAMING_CONTENT_LENGTH ? CONTENT_LENGTH_MAX : INT64_MAX;
 }
 
-/* Describe one message by two pieces. header: IPCF_FRAME_HEADER_MAX bytes that live as long as the pieces. */
+/* Describe one message by two pieces. header: IPCF_FRAME_HEADER_MAX bytes that live as
+ * long as the pieces. */
 static ipcf_status frame_message(ipcf_stream_channel *channel, uint8_t kind,
                                  const ipcf_piece *body, uint8_t *header,
                                  ipcf_piece *pieces, ipcf_error *error)
@@ -245,7 +249,7 @@ ipcf_status ipcf_stream_channel_flush(ipcf_channel *base, uint64_t deadline_ns,
     return status;
 }
 
-/* ---- handshake ----------------------------------------------------------------------------- */
+/* ---- handshake ------------------------------------------------------------------- */
 
 typedef struct outgoing_handles {
     ipcf_waiting waiting;

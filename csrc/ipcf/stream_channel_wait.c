@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * The wait ladder of a stream channel: try again while spinning, then sleep. See spin.h and channel.h.
+ * The wait ladder of a stream channel: try again while spinning, then sleep. See spin.h
+ * and channel.h.
  */
 #include "ipcf/stream_channel_internal.h"
 #include "ipcf/wait.h"
 
-/* How long a waiting send sleeps while another thread receives: that thread may stop, and then it is up to us to take
- * in what the peer sends. */
+/* How long a waiting send sleeps while another thread receives: that thread may stop,
+ * and then it is up to us to take in what the peer sends. */
 #define BUSY_RECEIVER_NAP_NS UINT64_C(20000000)
 /* How often steps that may not wait ask for the peer's process. */
 #define PEER_CHECK_NS UINT64_C(5000000)
@@ -32,7 +33,8 @@ static ipcf_status spin(ipcf_stream_channel *channel, ipcf_waiting *waiting,
     return IPCF_AGAIN;
 }
 
-/* The peer's process has ended, and the stream has nothing more for us (somebody else may hold its other end). */
+/* The peer's process has ended, and the stream has nothing more for us (somebody else
+ * may hold its other end). */
 static ipcf_status peer_is_dead(ipcf_stream_channel *channel, bool for_writing,
                                 ipcf_error *error)
 {
@@ -61,7 +63,8 @@ bool ipcf_stream_channel_check_peer(ipcf_stream_channel *channel)
     return ipcf_stream_channel_peer_has_ended(channel);
 }
 
-/* One sleep. OK: try again; then *peer_is_gone says whether that is the last time. TIMEOUT: `until_ns` has passed. */
+/* One sleep. OK: try again; then *peer_is_gone says whether that is the last time.
+ * TIMEOUT: `until_ns` has passed. */
 static ipcf_status sleep_once(ipcf_stream_channel *channel, ipcf_waiting *waiting,
                               uint64_t until_ns, bool *peer_is_gone, ipcf_error *error)
 {
@@ -89,7 +92,8 @@ static ipcf_status sleep_once(ipcf_stream_channel *channel, ipcf_waiting *waitin
     return status == IPCF_TIMEOUT && is_capped ? IPCF_OK : status;
 }
 
-/* Sleep and try, until there is a result or a lapse: `nap_ns` without progress, IPCF_SLEEP_MAX_NS in all. */
+/* Sleep and try, until there is a result or a lapse: `nap_ns` without progress,
+ * IPCF_SLEEP_MAX_NS in all. */
 static ipcf_status sleep_and_try(ipcf_stream_channel *channel, ipcf_waiting *waiting,
                                  uint64_t nap_ns, uint64_t deadline_ns,
                                  ipcf_error *error)
@@ -128,7 +132,7 @@ ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
                                       ipcf_waiting *waiting, uint64_t deadline_ns,
                                       ipcf_error *error)
 {
-    bool is_resumed = waiting->spin->started_ns != 0, slept = false;
+    bool is_resumed = ipcf_spin_is_resumed(waiting->spin), slept = false;
     ipcf_status status = IPCF_AGAIN;
     if (deadline_ns == IPCF_NO_WAIT)
         return ipcf_fail(error, IPCF_TIMEOUT, "nothing can be done without waiting", 0,
@@ -143,7 +147,9 @@ ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
     }
     if (status == IPCF_OK)
         ipcf_spin_end(waiting->spin, slept);
-    else if (status != IPCF_INTERRUPTED)
+    else if (status == IPCF_INTERRUPTED)
+        ipcf_spin_pause(waiting->spin);
+    else
         waiting->spin->started_ns = 0;
     return status;
 }

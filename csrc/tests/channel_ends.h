@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Two ends of a stream channel, whole messages sent and received the way a binding does it, and the bytes in between.
+ * Two ends of a stream channel, whole messages sent and received the way a binding does
+ * it, and the bytes in between.
  */
 #ifndef IPCF_TESTS_CHANNEL_ENDS_H
 #define IPCF_TESTS_CHANNEL_ENDS_H

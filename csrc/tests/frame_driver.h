@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * A consumer of ipcf_frame_decode that writes down what the decoder says, for tests and fuzzing.
+ * A consumer of ipcf_frame_decode that writes down what the decoder says, for tests and
+ * fuzzing.
  *
- * Input comes in pieces; every call of the decoder sees the unconsumed bytes right before an unmapped page, so that
- * reading one byte too many crashes.
+ * Input comes in pieces; every call of the decoder sees the unconsumed bytes right
+ * before an unmapped page, so that reading one byte too many crashes.
  */
 #ifndef IPCF_TESTS_FRAME_DRIVER_H
 #define IPCF_TESTS_FRAME_DRIVER_H
@@ -59,8 +60,8 @@ static inline void log_text(event_log *log, const char *name, const char *text)
 typedef struct frame_driver {
     ipcf_frame_decoder decoder;
     bool is_sniffing;
-    bool
-        keeps_skipped; /* bytes that AGAIN says may be consumed are kept until a frame is told */
+    /* bytes that AGAIN says may be consumed are kept until a frame is told */
+    bool keeps_skipped;
     bool has_failed;
     uint64_t drop_left; /* of a frame that is too large */
     size_t held;        /* unconsumed bytes; they end at guard */

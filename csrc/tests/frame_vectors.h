@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Reads the table of vectors in docs/spec/framing.md: the specification is the test's only source of them.
+ * Reads the table of vectors in docs/spec/framing.md: the specification is the test's
+ * only source of them.
  */
 #ifndef IPCF_TESTS_FRAME_VECTORS_H
 #define IPCF_TESTS_FRAME_VECTORS_H

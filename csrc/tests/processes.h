@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the tests of posix/ need beside CHECK: second processes, counts of descriptors, and directories of their own.
+ * What the tests of posix/ need beside CHECK: second processes, counts of descriptors,
+ * and directories of their own.
  */
 #ifndef IPCF_TESTS_PROCESSES_H
 #define IPCF_TESTS_PROCESSES_H
@@ -19,7 +20,8 @@
 #include "ipcf/wait.h"
 #include "tests/check.h"
 
-/* No wait of a test that works comes near it; one that does not ends here instead of hanging. */
+/* No wait of a test that works comes near it; one that does not ends here instead of
+ * hanging. */
 static inline uint64_t hang_bound(void) { return ipcf_deadline_in(20.0); }
 
 /* Entries of a directory, other than . and .., whose names start so. */
@@ -119,7 +121,8 @@ static inline void remove_directory(const char *path)
     CHECK(rmdir(path) == 0);
 }
 
-/* Let this process open only as many descriptors as it has, and `more`. Returns what to give to allow_descriptors. */
+/* Let this process open only as many descriptors as it has, and `more`. Returns what to
+ * give to allow_descriptors. */
 static inline rlim_t limit_descriptors(rlim_t more)
 {
     struct rlimit limit;

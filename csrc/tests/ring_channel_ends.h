@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Two ends of a ring channel, or one end and a peer that holds the raw segment; whole messages the way a binding does it.
+ * Two ends of a ring channel, or one end and a peer that holds the raw segment; whole
+ * messages the way a binding does it.
  */
 #ifndef IPCF_TESTS_RING_CHANNEL_ENDS_H
 #define IPCF_TESTS_RING_CHANNEL_ENDS_H
@@ -18,7 +19,8 @@ typedef struct pair {
     ipcf_ring_channel creator, adopter;
 } pair;
 
-/* A peer that follows no rules: the segment as the adopter maps it, and its end of the control stream. */
+/* A peer that follows no rules: the segment as the adopter maps it, and its end of the
+ * control stream. */
 typedef struct raw_peer {
     ipcf_stream control;
     ipcf_ring_segment segment;
@@ -193,8 +195,8 @@ static inline pthread_t start_thread(void *(*body)(void *), void *argument)
 
 static inline void join(pthread_t thread) { CHECK(pthread_join(thread, NULL) == 0); }
 
-/* A socket pair names its maker as the peer of both ends; across fork that is wrong for one of them. Watch the process
- * that really is there. */
+/* A socket pair names its maker as the peer of both ends; across fork that is wrong for
+ * one of them. Watch the process that really is there. */
 static inline void watch_process(ipcf_channel *channel, pid_t process)
 {
     ipcf_handle_close(&channel->peer_process);
@@ -203,8 +205,8 @@ static inline void watch_process(ipcf_channel *channel, pid_t process)
     channel->peer_is_here = false;
 }
 
-/* A child that owns the adopter's end; this process keeps the creator's. watched: by its process too, not only by the
- * stream's hang-up. */
+/* A child that owns the adopter's end; this process keeps the creator's. watched: by
+ * its process too, not only by the stream's hang-up. */
 static inline pid_t fork_peer(ipcf_ring_channel *creator, uint64_t capacity,
                               void (*run)(ipcf_ring_channel *), bool watched)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A ring in plain memory with both its ends in one thread, and its shared bytes by the offsets of docs/spec/ring.md.
+ * A ring in plain memory with both its ends in one thread, and its shared bytes by the
+ * offsets of docs/spec/ring.md.
  */
 #ifndef IPCF_TESTS_RING_ENDS_H
 #define IPCF_TESTS_RING_ENDS_H

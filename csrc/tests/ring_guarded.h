@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A ring between closed pages, so that one byte too far is a crash, and the values that a hostile peer would try.
+ * A ring between closed pages, so that one byte too far is a crash, and the values that
+ * a hostile peer would try.
  */
 #ifndef IPCF_TESTS_RING_GUARDED_H
 #define IPCF_TESTS_RING_GUARDED_H
@@ -54,7 +55,8 @@ static inline bool is_inside(const uint8_t *at, uint64_t size)
            size <= (uint64_t)(data + capacity - at);
 }
 
-/* Round numbers, and what lies next to them, where an unchecked sum or comparison would go wrong. */
+/* Round numbers, and what lies next to them, where an unchecked sum or comparison would
+ * go wrong. */
 static inline size_t interesting(uint64_t *values)
 {
     uint64_t centres[] = {0,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The two sides of a ring at work, spinning or sleeping on bells without any time limit: a lost wake-up is a hang,
- * and the watchdog makes it a failure.
+ * The two sides of a ring at work, spinning or sleeping on bells without any time
+ * limit: a lost wake-up is a hang, and the watchdog makes it a failure.
  */
 #ifndef IPCF_TESTS_RING_SIDES_H
 #define IPCF_TESTS_RING_SIDES_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What record number n of a test's traffic holds: size, kind, flags and every byte follow from n, so that either side
- * can tell a lost, torn, doubled or foreign record from the right one.
+ * What record number n of a test's traffic holds: size, kind, flags and every byte
+ * follow from n, so that either side can tell a lost, torn, doubled or foreign record
+ * from the right one.
  */
 #ifndef IPCF_TESTS_RING_TRAFFIC_H
 #define IPCF_TESTS_RING_TRAFFIC_H
@@ -9,7 +10,8 @@
 
 #include "ipcf/ring.h"
 
-/* What fits into the same time under a sanitizer: a test moves its plain count divided by this. */
+/* What fits into the same time under a sanitizer: a test moves its plain count divided
+ * by this. */
 #if defined(__has_feature)
 #define TRAFFIC_HAS_FEATURE(name) __has_feature(name)
 #else
@@ -31,7 +33,8 @@ static inline uint64_t traffic_mix(uint64_t n)
     return n ^ n >> 31;
 }
 
-/* Mostly small, one in 32 up to what fits into the smallest ring, one in 256 up to the largest record. */
+/* Mostly small, one in 32 up to what fits into the smallest ring, one in 256 up to the
+ * largest record. */
 static inline uint32_t traffic_size(uint64_t n, uint64_t capacity)
 {
     uint64_t mixed = traffic_mix(n);

@@ -51,7 +51,8 @@ static inline void splitter_log_part(splitter_driver *driver, ipcf_status status
     }
 }
 
-/* The lent bytes are a copy that is freed right after, so that a pointer kept into it shows. */
+/* The lent bytes are a copy that is freed right after, so that a pointer kept into it
+ * shows. */
 static inline void splitter_feed(splitter_driver *driver, const uint8_t *data,
                                  size_t size)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Accepting: who comes in, who is passed over, and what happens when descriptors have run out.
+ * Accepting: who comes in, who is passed over, and what happens when descriptors have
+ * run out.
  */
 #include "ipcf/stream.h"
 #include "tests/processes.h"
@@ -87,7 +88,7 @@ static void those_who_only_listen_are_let_in(void)
     CHECK(close(client) == 0);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------- */
 
 static void without_descriptors_the_client_sees_an_end(void)
 {
@@ -143,7 +144,7 @@ static void thousands_of_clients_leave_nothing(void)
     CHECK(open_descriptors() == before);
 }
 
-/* ---- other users ------------------------------------------------------------------------------------------------- */
+/* ---- other users ----------------------------------------------------------------- */
 
 typedef struct stranger {
     bool is_nobody;

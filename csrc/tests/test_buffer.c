@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Tests of the buffer: against a plain model over random operations, its growth, and running out of memory.
+ * Tests of the buffer: against a plain model over random operations, its growth, and
+ * running out of memory.
  */
 #include "ipcf/buffer.h"
 #include "tests/check.h"
@@ -135,7 +136,8 @@ int main(void)
     return 0;
 }
 
-/* The sizes above are asked of malloc in earnest; under AddressSanitizer that must be an answer, not an abort. */
+/* The sizes above are asked of malloc in earnest; under AddressSanitizer that must be
+ * an answer, not an abort. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 const char *__tsan_default_options(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Doorbells: one bit, never blocking, between processes. Runs with either mechanism (make PIPE_DOORBELL=1).
+ * Doorbells: one bit, never blocking, between processes. Runs with either mechanism
+ * (make PIPE_DOORBELL=1).
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * frame.h: the specification's vectors in every split, limits, repeated looks, linear time, and the encoders.
+ * frame.h: the specification's vectors in every split, limits, repeated looks, linear
+ * time, and the encoders.
  *
  * Runs in csrc; the specification's path may be given as the first argument.
  */
@@ -75,7 +76,8 @@ static void test_vectors_in_every_split(void)
     printf("  (%zu vectors)\n", count);
 }
 
-/* Every prefix of every vector: what is said after a prefix is the beginning of what is said after the whole. */
+/* Every prefix of every vector: what is said after a prefix is the beginning of what is
+ * said after the whole. */
 static void visit_prefixes(const frame_vector *vector)
 {
     if (vector->input_size > 2000)
@@ -192,7 +194,8 @@ static void test_endless_blank_lines(void)
     }
 }
 
-/* The cost of a frame that comes byte by byte grows with its size, not with the square: `scanned` moves on. */
+/* The cost of a frame that comes byte by byte grows with its size, not with the square:
+ * `scanned` moves on. */
 static void test_bytes_are_scanned_once(void)
 {
     const size_t size = 200000;
@@ -217,7 +220,8 @@ static void test_bytes_are_scanned_once(void)
     free(line);
 }
 
-/* A run is given only where a frame starts: not within a line, be it held, oversized or noise, nor unsniffed. */
+/* A run is given only where a frame starts: not within a line, be it held, oversized or
+ * noise, nor unsniffed. */
 static void check_no_run(ipcf_framing framing, const char *text, uint64_t limit,
                          bool skip_noise)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * frame_splitter.h: says what the specification says in every split, and holds no more than what has come.
+ * frame_splitter.h: says what the specification says in every split, and holds no more
+ * than what has come.
  */
 #include "tests/frame_vectors.h"
 #include "tests/splitter_driver.h"
@@ -104,7 +105,8 @@ static void test_runs(void)
     check_run(IPCF_FRAMING_CONTENT_LENGTH, "Content-Length: 40\r\n\r\n", "");
 }
 
-/* A frame that is held is completed by copying what it lacks; the frames after it are read where they are. */
+/* A frame that is held is completed by copying what it lacks; the frames after it are
+ * read where they are. */
 static void test_copies_little(void)
 {
     static uint8_t wire[100000];
@@ -129,7 +131,8 @@ static void test_copies_little(void)
     CHECK(part.data == wire + 2 * size - 5);
 }
 
-/* A header that tells the largest size there is reserves nothing; the buffer follows what has come. */
+/* A header that tells the largest size there is reserves nothing; the buffer follows
+ * what has come. */
 static void test_grows_with_what_has_come(void)
 {
     static uint8_t chunk[10000];
@@ -152,7 +155,8 @@ static void test_grows_with_what_has_come(void)
     }
 }
 
-/* After a large frame has been handed out and the next bytes come, its memory is given back. */
+/* After a large frame has been handed out and the next bytes come, its memory is given
+ * back. */
 static void test_gives_memory_back(void)
 {
     static uint8_t line[300000];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Owning a name: taken over from the dead at whatever step they died, never from the living. Hostile files in the way:
- * test_listener_refusals.c; accepting: test_accept.c.
+ * Owning a name: taken over from the dead at whatever step they died, never from the
+ * living. Hostile files in the way: test_listener_refusals.c; accepting: test_accept.c.
  */
 #include "ipcf/stream.h"
 #include "tests/processes.h"
@@ -138,7 +138,8 @@ static void foreign_servers_are_probed(void)
     only_the_lock_is_left();
 }
 
-/* The lock file was cleaned away (by a job that empties /tmp): the probe still keeps the name. */
+/* The lock file was cleaned away (by a job that empties /tmp): the probe still keeps
+ * the name. */
 static void a_lost_lock_file_does_not_lose_the_name(void)
 {
     ipcf_listener listener;
@@ -167,7 +168,7 @@ static void only_our_own_socket_is_unlinked(void)
     only_the_lock_is_left();
 }
 
-/* ---- death at every step ----------------------------------------------------------------------------------------- */
+/* ---- death at every step --------------------------------------------------------- */
 
 static const char *last_step;
 static int steps_seen;
@@ -262,7 +263,7 @@ static void a_temporary_name_without_permissions_is_cleared(void)
     the_next_owner_takes_over();
 }
 
-/* ---- fork -------------------------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------ */
 
 typedef struct heir {
     ipcf_listener listener;
@@ -310,7 +311,7 @@ static void closing_frees_the_name_though_a_child_has_the_descriptors(void)
     CHECK(close(self.go[0]) == 0 && close(self.go[1]) == 0);
 }
 
-/* ---- races ------------------------------------------------------------------------------------------------------- */
+/* ---- races ----------------------------------------------------------------------- */
 
 #define RIVALS 6
 #define TURNS 150

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What a listener must not touch: other files, other users' files, links that lead elsewhere; and paths that cannot be.
+ * What a listener must not touch: other files, other users' files, links that lead
+ * elsewhere; and paths that cannot be.
  */
 #include "ipcf/stream.h"
 #include "tests/processes.h"
@@ -106,7 +107,7 @@ static void a_stranger_under_the_temporary_name_is_left_alone(void)
     CHECK(entries_of(directory) == 1 && unlink(lock_path) == 0);
 }
 
-/* ---- other users ------------------------------------------------------------------------------------------------- */
+/* ---- other users ----------------------------------------------------------------- */
 
 static void files_of_another_user_are_left_alone(void)
 {
@@ -169,7 +170,7 @@ static void another_user_is_refused_in_our_directory(void)
     CHECK(entries_of(directory) == 0);
 }
 
-/* ---- paths ------------------------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------- */
 
 static void paths_that_cannot_be_are_invalid(void)
 {

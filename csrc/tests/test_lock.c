@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The lock: exclusion, hand-over, deadlines, and being woken by close. Meaningful under TSan: the counter is a plain
- * one.
+ * The lock: exclusion, hand-over, deadlines, and being woken by close. Meaningful under
+ * TSan: the counter is a plain one.
  */
 #include <pthread.h>
 
@@ -10,7 +10,8 @@
 
 #define THREADS 4
 #define ROUNDS 20000
-/* A wake-up that works shows in at least one of so many tries, however busy the machine is. */
+/* A wake-up that works shows in at least one of so many tries, however busy the machine
+ * is. */
 #define TRIES 40
 
 static ipcf_lock lock;
@@ -117,7 +118,8 @@ static void *wait_once(void *argument)
 static void start_waiter(waiter *self)
 {
     CHECK(pthread_create(&self->thread, NULL, wait_once, self) == 0);
-    /* acquire: pairs with the exchange in take_or_mark; 2 says that it sleeps, or will before the mutex is free */
+    /* acquire: pairs with the exchange in take_or_mark; 2 says that it sleeps, or will
+     * before the mutex is free */
     while (ipcf_load_acquire(&lock.state) != 2u)
         ipcf_thread_yield();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The ring's bytes and records (docs/spec/ring.md, ring.h), from one thread: formatting, wrapping, padding, room.
+ * The ring's bytes and records (docs/spec/ring.md, ring.h), from one thread:
+ * formatting, wrapping, padding, room.
  */
 #include "ring_ends.h"
 
@@ -83,7 +84,8 @@ static void test_attach_refuses_what_is_not_a_fresh_ring(void)
                  IPCF_CORRUPT);
 }
 
-/* The creator is ready first: it may publish, or sleep, before the adopter has attached its end. */
+/* The creator is ready first: it may publish, or sleep, before the adopter has attached
+ * its end. */
 static void test_attach_after_the_peer_has_begun(void)
 {
     begin(CAPACITY);
@@ -97,7 +99,8 @@ static void test_attach_after_the_peer_has_begun(void)
     CHECK(ipcf_ring_publish(&producer));
 }
 
-/* One record of every size at every offset: bytes of header, padding and payload as the spec says. */
+/* One record of every size at every offset: bytes of header, padding and payload as the
+ * spec says. */
 static void check_record_at(uint64_t offset, uint32_t size)
 {
     advance_to(offset);
@@ -185,7 +188,8 @@ static void test_claim_again_replaces_the_claim(void)
     CHECK(tail() == 16 && data[8] == 77);
 }
 
-/* 512 records of 8 bytes fill the ring to the last byte; room returns in eighths, or when all is taken. */
+/* 512 records of 8 bytes fill the ring to the last byte; room returns in eighths, or
+ * when all is taken. */
 static void test_full_and_lazy_head(void)
 {
     begin(CAPACITY);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * The ring against memory that lies, one value at a time: every combination of adversarial head, tail, header and size,
- * compared with an oracle written from docs/spec/ring.md, between closed pages.
+ * The ring against memory that lies, one value at a time: every combination of
+ * adversarial head, tail, header and size, compared with an oracle written from
+ * docs/spec/ring.md, between closed pages.
  */
 #include "ring_guarded.h"
 
 enum { HEADERS_MAX = 8 * INTERESTING_MAX };
 
-/* Every interesting size below every kind and flag that means something, and as 64-bit values too. */
+/* Every interesting size below every kind and flag that means something, and as 64-bit
+ * values too. */
 static size_t interesting_headers(uint64_t *headers)
 {
     static const uint64_t uppers[] = {0,     0x01,  0xff,    0x1ff,
@@ -20,7 +22,8 @@ static size_t interesting_headers(uint64_t *headers)
     return count;
 }
 
-/* docs/spec/ring.md, "Publishing and consuming": what peek must answer. The header after padding is zero. */
+/* docs/spec/ring.md, "Publishing and consuming": what peek must answer. The header
+ * after padding is zero. */
 static ipcf_status peek_due(uint64_t head, uint64_t tail, uint64_t header,
                             ipcf_record *due)
 {

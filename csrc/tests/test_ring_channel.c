@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Tests of the ring channel: two ends in one thread, in several threads, and in two processes.
+ * Tests of the ring channel: two ends in one thread, in several threads, and in two
+ * processes.
  */
 #include "tests/ring_channel_ends.h"
 
 #define SECOND (1000 * MS)
 
-/* ---- one thread ---------------------------------------------------------------------------------------------------- */
+/* ---- one thread ------------------------------------------------------------------ */
 
 static void sizes_that_fit_arrive_as_sent(void)
 {
@@ -148,7 +149,7 @@ static void goodbye_comes_after_everything_sent(void)
     close_pair(&both);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------- */
 
 typedef struct job {
     ipcf_channel *channel;
@@ -266,7 +267,7 @@ static void several_senders_never_interleave(void)
     close_pair(&both);
 }
 
-/* ---- processes ------------------------------------------------------------------------------------------------------ */
+/* ---- processes ------------------------------------------------------------------- */
 
 #define NUMBERED 200000u
 

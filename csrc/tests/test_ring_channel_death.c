@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Tests of the ring channel when the peer is killed: idle, blocked, in the middle of a record or of a message, with and
- * without a child that lives on with every descriptor. The survivor receives what was published, then learns of the death.
+ * Tests of the ring channel when the peer is killed: idle, blocked, in the middle of a
+ * record or of a message, with and without a child that lives on with every descriptor.
+ * The survivor receives what was published, then learns of the death.
  */
 #include "tests/ring_channel_ends.h"
 
@@ -8,11 +9,12 @@
 #define NOTICE_NS (5000 * MS)
 #define NUMBERED 3u
 
-/* Pipes of the present scene: the peer tells that it is where it shall die; its child lives until we let go. */
+/* Pipes of the present scene: the peer tells that it is where it shall die; its child
+ * lives until we let go. */
 static int there[2], life[2];
 static bool has_grandchild;
 
-/* ---- what the peer is doing ----------------------------------------------------------------------------------------- */
+/* ---- what the peer is doing ------------------------------------------------------ */
 
 static void leave_a_child_behind(void)
 {
@@ -108,10 +110,11 @@ static void is_asleep_in_mid_message(ipcf_ring_channel *channel)
     (void)send_until(&channel->base, body, sizeof body, IPCF_NEVER);
 }
 
-/* ---- what the survivor is doing -------------------------------------------------------------------------------------- */
+/* ---- what the survivor is doing -------------------------------------------------- */
 
 typedef struct survivor {
     ipcf_ring_channel channel;
+    uint64_t deadline_ns; /* of each call; the test ends long before IPCF_NEVER */
     uint64_t received;
     uint64_t killed_ns, noticed_ns; /* each by one thread, joined in between */
 } survivor;
@@ -123,8 +126,8 @@ static void *receive_numbers(void *argument)
     uint8_t *body;
     size_t size;
     ipcf_status status;
-    while ((status = receive_until(&self->channel.base, &body, &size, hang_bound())) ==
-           IPCF_OK) {
+    while ((status = receive_until(&self->channel.base, &body, &size,
+                                   self->deadline_ns)) == IPCF_OK) {
         CHECK(size == sizeof self->received &&
               memcmp(body, &self->received, size) == 0);
         self->received++;
@@ -142,7 +145,8 @@ static void *send_numbers(void *argument)
     uint64_t number[16] = {0};
     ipcf_status status;
     do
-        status = send_until(&self->channel.base, number, sizeof number, hang_bound());
+        status =
+            send_until(&self->channel.base, number, sizeof number, self->deadline_ns);
     while (status == IPCF_OK);
     self->noticed_ns = ipcf_clock_ns();
     CHECK_STATUS(status, IPCF_DISCONNECTED);
@@ -171,7 +175,8 @@ static void kill_peer(survivor *self, pid_t peer)
     self->killed_ns = ipcf_clock_ns();
 }
 
-/* Whatever was published has been received: nothing but a begun message may be left out. */
+/* Whatever was published has been received: nothing but a begun message may be left
+ * out. */
 static void check_all_received(survivor *self, uint64_t due)
 {
     ipcf_ring_shared *shared = self->channel.in.shared;
@@ -194,7 +199,7 @@ static const scene scenes[] = {
 
 static pid_t open_scene(const scene *present, survivor *self)
 {
-    *self = (survivor){0};
+    *self = (survivor){.deadline_ns = IPCF_NEVER};
     CHECK(pipe2(there, O_CLOEXEC) == 0 && pipe2(life, O_CLOEXEC) == 0);
     pid_t peer = fork_peer(&self->channel, CAPACITY, present->peer, has_grandchild);
     hear(there[0]);
@@ -206,25 +211,28 @@ static pid_t open_scene(const scene *present, survivor *self)
 static void close_scene(survivor *self, pid_t peer)
 {
     check_noticed(self);
-    (void)end_of_process(peer);
+    (void)(peer != 0 ? end_of_process(peer) : 0);
     ipcf_channel_destroy(&self->channel.base);
     for (int i = 0; i < 2; i++)
         CHECK(close(there[i]) == 0 && close(life[i]) == 0);
 }
 
-/* Nobody waits while the peer dies; then a receive, a send, or both in turn find it. */
+/* Nobody waits while the peer dies; then a receive, a send, or a receive after a send
+ * find it, and need not wait for it either. */
 static void found_afterwards(const scene *present)
 {
     for (int way = 0; way < 3; way++) {
         survivor self;
         pid_t peer = open_scene(present, &self);
         kill_peer(&self, peer);
+        (void)end_of_process(peer);
+        self.deadline_ns = IPCF_NO_WAIT;
         (void)(way != 0 ? send_numbers(&self) : NULL);
         if (way != 1) {
             receive_numbers(&self);
             check_all_received(&self, present->due);
         }
-        close_scene(&self, peer);
+        close_scene(&self, 0);
     }
 }
 
@@ -273,7 +281,7 @@ static void deaths_wake_a_receive(void) { play_all(noticed_asleep_in_receive); }
 
 static void deaths_wake_a_send(void) { play_all(noticed_asleep_in_send); }
 
-/* ---- at any moment -------------------------------------------------------------------------------------------------- */
+/* ---- at any moment --------------------------------------------------------------- */
 
 static void count_up(ipcf_ring_channel *channel)
 {

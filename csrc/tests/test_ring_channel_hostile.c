@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * A ring channel against a peer that lies: it writes any byte of the segment at any time, rings and clears bells, talks on
- * the control stream. The channel may end; it may not crash, hang, wait past a deadline, or read outside. Seconds to go
- * on for: IPCF_TEST_SECONDS (5).
+ * A ring channel against a peer that lies: it writes any byte of the segment at any
+ * time, rings and clears bells, talks on the control stream. The channel may end; it
+ * may not crash, hang, wait past a deadline, or read outside. Seconds to go on for:
+ * IPCF_TEST_SECONDS (5).
  */
 #include "tests/ring_channel_ends.h"
 
@@ -47,7 +48,7 @@ static ipcf_status checked(ipcf_status status, uint64_t start_ns)
     return status;
 }
 
-/* ---- the victim ----------------------------------------------------------------------------------------------------- */
+/* ---- the victim ------------------------------------------------------------------ */
 
 static bool is_within(const uint8_t *data, uint64_t size, const uint8_t *start,
                       uint64_t room)
@@ -171,7 +172,7 @@ static void *victim_sends(void *argument)
     return NULL;
 }
 
-/* ---- the attacker --------------------------------------------------------------------------------------------------- */
+/* ---- the attacker ---------------------------------------------------------------- */
 
 /* Both rings of the segment in the raw, worked by the rules until the next lie. */
 typedef struct attacker {
@@ -247,7 +248,8 @@ static uint64_t a_value(attacker *bad, uint64_t present)
     }
 }
 
-/* Write 4 or 8 bytes somewhere. `boldly`: into the fields that end a channel at once, too. */
+/* Write 4 or 8 bytes somewhere. `boldly`: into the fields that end a channel at once,
+ * too. */
 static void scribble(attacker *bad, bool boldly)
 {
     uint64_t capacity = bad->fight->capacity, random = next_random(&bad->random);
@@ -314,7 +316,7 @@ static void attack(battle *fight)
         ipcf_stream_shut_down(&fight->peer.control);
 }
 
-/* ---- rounds --------------------------------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------- */
 
 static void fight_one(uint64_t seed, outcomes *all)
 {

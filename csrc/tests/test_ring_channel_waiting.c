@@ -1,27 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * Tests of the ring channel's waits: deadlines under bells that never stop, event loops, reading ahead, and long skips.
+ * Tests of the ring channel's waits: deadlines under bells that never stop, event
+ * loops, reading ahead, and long skips.
  */
 #include <sys/mman.h>
 #include <time.h>
 
 #include "tests/ring_channel_ends.h"
 
-/* ---- a peer that never stops ringing ------------------------------------------------------------------------------- */
+/* ---- a peer that never stops ringing --------------------------------------------- */
 
-typedef struct nuisance {
-    raw_peer peer;
-    ipcf_atomic_u32 is_over; /* relaxed on both sides: joined afterwards */
-} nuisance;
-
-static void *ring_for_ever(void *argument)
+/* What is always ready and can always be read and written. */
+static void make_bell_ring_for_ever(ipcf_doorbell *bell)
 {
-    nuisance *bad = argument;
-    while (ipcf_load_relaxed(&bad->is_over) == 0) {
-        for (size_t i = 0; i < IPCF_RING_SEGMENT_BELLS; i++)
-            ipcf_doorbell_ring(&bad->peer.segment.bells[i]);
-        ipcf_thread_yield();
-    }
-    return NULL;
+    int always = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    CHECK(always >= 0 && dup3(always, (int)bell->wait_end, O_CLOEXEC) >= 0);
+    CHECK(close(always) == 0);
 }
 
 /* Until not even the smallest message fits. */
@@ -43,11 +36,12 @@ static void bells_without_end_hold_up_no_deadline(void)
 {
     ipcf_channel_options options = IPCF_CHANNEL_OPTIONS_DEFAULT;
     static ipcf_ring_channel victim;
-    static nuisance bad;
+    raw_peer peer;
     ipcf_message message;
-    open_raw_peer(&victim, &bad.peer, CAPACITY, &options);
+    open_raw_peer(&victim, &peer, CAPACITY, &options);
     fill_ring(&victim.base);
-    pthread_t thread = start_thread(ring_for_ever, &bad);
+    for (size_t i = 0; i < IPCF_RING_SEGMENT_BELLS; i++)
+        make_bell_ring_for_ever(&victim.segment.bells[i]);
     for (int round = 0; round < 3; round++) {
         uint64_t deadline = ipcf_clock_ns() + 30 * MS;
         CHECK_STATUS(receive_status(&victim.base, deadline), IPCF_TIMEOUT);
@@ -62,13 +56,16 @@ static void bells_without_end_hold_up_no_deadline(void)
             ipcf_channel_send(&victim.base, IPCF_KIND_BYTES, "no", 2, IPCF_NEVER, NULL),
             IPCF_INTERRUPTED);
     }
-    ipcf_store_relaxed(&bad.is_over, 1u);
-    join(thread);
     ipcf_channel_destroy(&victim.base);
-    close_raw_peer(&bad.peer);
+    close_raw_peer(&peer);
 }
 
-/* ---- a peer that never ends a message ------------------------------------------------------------------------------ */
+/* ---- a peer that never ends a message -------------------------------------------- */
+
+typedef struct nuisance {
+    raw_peer peer;
+    ipcf_atomic_u32 is_over; /* relaxed on both sides: joined afterwards */
+} nuisance;
 
 static void *send_one_message_for_ever(void *argument)
 {
@@ -115,7 +112,7 @@ static void a_message_that_never_ends_is_skipped_in_steps(void)
     close_raw_peer(&bad.peer);
 }
 
-/* ---- event loops ---------------------------------------------------------------------------------------------------- */
+/* ---- event loops ----------------------------------------------------------------- */
 
 static uint64_t cpu_time_ns(void)
 {
@@ -190,7 +187,7 @@ static void half_a_message_is_not_ready(void)
     close_pair(&both);
 }
 
-/* ---- many at once --------------------------------------------------------------------------------------------------- */
+/* ---- many at once ---------------------------------------------------------------- */
 
 static void what_is_sent_before_a_long_message_is_visible(void)
 {
@@ -256,7 +253,7 @@ static void many_messages_go_through_the_smallest_ring(void)
     close_pair(&both);
 }
 
-/* ---- reading ahead -------------------------------------------------------------------------------------------------- */
+/* ---- reading ahead --------------------------------------------------------------- */
 
 static void a_waiting_send_stops_taking_in_at_the_limit(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The ring between two processes, one of which is killed at any moment: the survivor finds whole records, all that the
- * dead knew to be out, and nothing after them.
+ * The ring between two processes, one of which is killed at any moment: the survivor
+ * finds whole records, all that the dead knew to be out, and nothing after them.
  */
 #include <sys/wait.h>
 
@@ -67,7 +67,8 @@ static void produce_until_killed(traffic *way, tally *shared)
     }
 }
 
-/* Whatever the producer was doing: an intact prefix that holds at least all it knew to be out, then nothing. */
+/* Whatever the producer was doing: an intact prefix that holds at least all it knew to
+ * be out, then nothing. */
 static uint64_t survive_producer(uint64_t round)
 {
     traffic way = killing_traffic(round);
@@ -122,8 +123,8 @@ static uint64_t record_at(const traffic *way, uint64_t position)
     return n;
 }
 
-/* What lies between two positions, read by the spec alone, is whole and in order from record n on. Returns the number
- * after the last. */
+/* What lies between two positions, read by the spec alone, is whole and in order from
+ * record n on. Returns the number after the last. */
 static uint64_t check_unread(const traffic *way, uint64_t from, uint64_t until,
                              uint64_t n)
 {
@@ -173,7 +174,8 @@ static uint64_t produce_past_death(traffic *way, pid_t child, uint64_t deadline_
     }
 }
 
-/* The consumer dies anywhere: the producer fills what is free, never more, and what was unread stays as it was. */
+/* The consumer dies anywhere: the producer fills what is free, never more, and what was
+ * unread stays as it was. */
 static uint64_t survive_consumer(uint64_t round)
 {
     traffic way = killing_traffic(round);
@@ -190,7 +192,8 @@ static uint64_t survive_consumer(uint64_t round)
     memcpy(&head, way.memory + 384, 8);
     CHECK(tail - head <= way.capacity);
     uint64_t first_unread = record_at(&way, head);
-    /* acquire: pairs with the release in consume_until_killed. It lags by the record that was being released. */
+    /* acquire: pairs with the release in consume_until_killed. It lags by the record
+     * that was being released. */
     CHECK(first_unread <= ipcf_load_acquire(&shared->received) + 1);
     CHECK(check_unread(&way, head, tail, first_unread) == n);
     close_traffic(&way);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The ring against memory that lies, all at once: a thread scribbles over every shared byte while both ends run,
- * between closed pages. An end may stop at CORRUPT, and is then attached anew; it may not crash, hang, or leave the ring.
+ * The ring against memory that lies, all at once: a thread scribbles over every shared
+ * byte while both ends run, between closed pages. An end may stop at CORRUPT, and is
+ * then attached anew; it may not crash, hang, or leave the ring.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -109,7 +110,8 @@ static uint64_t target(unsigned targets, uint64_t random)
     }
 }
 
-/* What to write: noise, an interesting value, something near the right one, or a header that could be one. */
+/* What to write: noise, an interesting value, something near the right one, or a header
+ * that could be one. */
 static uint64_t poison(const uint64_t *values, size_t count, uint64_t at,
                        uint64_t random)
 {
@@ -203,7 +205,7 @@ static void test_scribbling_over_every_byte(void)
     CHECK(total.sent > 0 && total.received > 0 && saw[0] > 0 && saw[1] > 0);
 }
 
-/* ---- loaded once --------------------------------------------------------------------------------------------------- */
+/* ---- loaded once ----------------------------------------------------------------- */
 
 /* A word that changes between a right and a wrong value, as fast as a store can. */
 typedef struct flipping {
@@ -254,7 +256,8 @@ static ipcf_status look_at_head(ipcf_ring_producer *producer,
     return status;
 }
 
-/* Every answer is the one for the right value or the one for the wrong, never something in between. */
+/* Every answer is the one for the right value or the one for the wrong, never something
+ * in between. */
 static void check_loaded_once(uint64_t at, uint64_t right, uint64_t wrong,
                               ipcf_status (*look)(ipcf_ring_producer *,
                                                   ipcf_ring_consumer *))
@@ -302,7 +305,8 @@ static void hang(int signal_number)
 int main(void)
 {
     CHECK(signal(SIGALRM, hang) != SIG_ERR);
-    /* ThreadSanitizer would report the very races that a hostile peer makes, and rightly. */
+    /* ThreadSanitizer would report the very races that a hostile peer makes, and
+     * rightly. */
     if (!UNDER_TSAN) {
         RUN(test_shared_words_are_loaded_once);
         RUN(test_scribbling_over_every_byte);

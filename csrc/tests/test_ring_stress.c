@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The ring between two threads: nothing lost, torn, doubled or overwritten, and no wake-up lost.
+ * The ring between two threads: nothing lost, torn, doubled or overwritten, and no
+ * wake-up lost.
  */
 #include "ring_sides.h"
 
@@ -75,10 +76,11 @@ static void test_threads_that_sleep(void)
     run_threads(UINT64_C(1) << 16, 4000000, true, false);
 }
 
-/* ---- wake-ups at close range -------------------------------------------------------------------------------------- */
+/* ---- wake-ups at close range ----------------------------------------------------- */
 
-/* Bells that are words, so that parking and waking meet within nanoseconds, millions of times: the two sides start each
- * round together, and the one that parks must be rung by the only step that the other takes in this round. */
+/* Bells that are words, so that parking and waking meet within nanoseconds, millions of
+ * times: the two sides start each round together, and the one that parks must be rung
+ * by the only step that the other takes in this round. */
 typedef struct duel {
     uint8_t *memory;
     uint64_t rounds;
@@ -95,7 +97,8 @@ static void turn(uint64_t turns)
         ipcf_cpu_relax();
 }
 
-/* Meet the other side at the start of a round, then take up to some hundred nanoseconds. */
+/* Meet the other side at the start of a round, then take up to some hundred
+ * nanoseconds. */
 static void begin_round(ipcf_atomic_u64 *mine, ipcf_atomic_u64 *others, uint64_t round,
                         uint64_t salt)
 {
@@ -166,7 +169,8 @@ static void *park_for_data(void *argument)
     return NULL;
 }
 
-/* Each round: one record of a quarter of the ring goes from a full ring, or the producer has parked before. */
+/* Each round: one record of a quarter of the ring goes from a full ring, or the
+ * producer has parked before. */
 static void *park_for_space(void *argument)
 {
     duel *both = argument;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Asking to be woken, telling the CPU, and leaving (docs/spec/ring.md, ring.h), from one thread: every return value.
+ * Asking to be woken, telling the CPU, and leaving (docs/spec/ring.md, ring.h), from
+ * one thread: every return value.
  */
 #include "ring_ends.h"
 
@@ -34,7 +35,8 @@ static void fill(void)
         put_and_publish(0, 0);
 }
 
-/* Fill with records of 8 bytes, park for size, take one by one: exactly one release says ring. */
+/* Fill with records of 8 bytes, park for size, take one by one: exactly one release
+ * says ring. */
 static void check_producer_park(uint64_t offset, uint32_t size, bool generously)
 {
     begin(CAPACITY);
@@ -88,7 +90,8 @@ static void test_cpu(void)
     }
 }
 
-/* Leaving ends the other side's sleep, whichever of the two comes first, and takes nothing back. */
+/* Leaving ends the other side's sleep, whichever of the two comes first, and takes
+ * nothing back. */
 static void test_producer_leaves(void)
 {
     begin(CAPACITY);
@@ -135,8 +138,8 @@ static void test_park_refuses_a_head_that_cannot_be(void)
     }
 }
 
-/* The head that is published frees one record, although the consumer knows of no other: too little for a producer that
- * wants half the ring. */
+/* The head that is published frees one record, although the consumer knows of no other:
+ * too little for a producer that wants half the ring. */
 static void test_free_space_is_what_the_producer_sees(void)
 {
     begin(CAPACITY);

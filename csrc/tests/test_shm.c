@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Shared memory: allocated, nameless, checked before it is mapped. Runs with either mechanism (make NAMED_SHM=1).
+ * Shared memory: allocated, nameless, checked before it is mapped. Runs with either
+ * mechanism (make NAMED_SHM=1).
  */
 #include <sched.h>
 #include <sys/mman.h>
@@ -92,7 +93,8 @@ static void more_than_the_machine_has_is_an_error_and_no_death(void)
     CHECK(shm.address == NULL && shm.handle == IPCF_NO_HANDLE);
 }
 
-/* The real thing, in a mount namespace of its own: ftruncate would say yes, and the first touch kill us. */
+/* The real thing, in a mount namespace of its own: ftruncate would say yes, and the
+ * first touch kill us. */
 static void fill_small_file_system(void *argument)
 {
     ipcf_shm shm;

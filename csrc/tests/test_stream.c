@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Streams over Unix sockets: bytes, ends, adoption. Handles: test_stream_handles.c; connecting: test_stream_connect.c.
+ * Streams over Unix sockets: bytes, ends, adoption. Handles: test_stream_handles.c;
+ * connecting: test_stream_connect.c.
  */
 #include <sys/socket.h>
 

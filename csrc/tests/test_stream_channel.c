@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Messages on a stream channel, as far as one thread can test them: sizes, framings, chunks, batches, handles.
+ * Messages on a stream channel, as far as one thread can test them: sizes, framings,
+ * chunks, batches, handles.
  */
 #include "tests/channel_ends.h"
 
@@ -108,7 +109,8 @@ static void messages_arrive_byte_by_byte(void)
     ipcf_channel_destroy(&channel.base);
 }
 
-/* A body that read_body takes in pieces, left in between: nothing is lost, and the next message is intact. */
+/* A body that read_body takes in pieces, left in between: nothing is lost, and the next
+ * message is intact. */
 static void a_large_body_is_taken_piece_by_piece(void)
 {
     ipcf_stream_channel channel;
@@ -200,7 +202,7 @@ static void batches_go_out_and_come_in(void)
     }
 }
 
-/* ---- sniffing, handles, ready handle -------------------------------------------------------- */
+/* ---- sniffing, handles, ready handle --------------------------------------------- */
 
 static void the_first_byte_tells_the_framing(void)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * How a stream channel ends between two processes: goodbye, death at any moment, and a kept socket.
+ * How a stream channel ends between two processes: goodbye, death at any moment, and a
+ * kept socket.
  */
 #include "tests/channel_ends.h"
 #include "tests/sockets.h"
 
-/* A second process that connects, does something, says so, and waits to be killed or told to go on. */
+/* A second process that connects, does something, says so, and waits to be killed or
+ * told to go on. */
 typedef struct peer {
     char directory[64], path[128];
     int listening, go[2], ready[2], keep[2];
@@ -71,7 +73,7 @@ static void end_peer(peer *self)
     remove_directory(self->directory);
 }
 
-/* ---- what the peer does ---------------------------------------------------------------------- */
+/* ---- what the peer does ---------------------------------------------------------- */
 
 static void wait_to_be_killed(peer *self, ipcf_stream_channel *channel)
 {
@@ -125,7 +127,7 @@ static void leave_without_a_word(peer *self, ipcf_stream_channel *channel)
     _exit(0);
 }
 
-/* ---- death ------------------------------------------------------------------------------------ */
+/* ---- death ----------------------------------------------------------------------- */
 
 static void *kill_soon(void *argument)
 {
@@ -224,7 +226,7 @@ static void a_killed_peer_ends_a_blocked_send(void)
     }
 }
 
-/* ---- orderly and unknown ends ------------------------------------------------------------------ */
+/* ---- orderly and unknown ends ---------------------------------------------------- */
 
 static void a_goodbye_is_told_from_a_death(void)
 {
@@ -292,7 +294,8 @@ static void foreign_wires_have_no_goodbye(void)
     }
 }
 
-/* Unread bytes at this end make the kernel reset the other: what we sent must still arrive. */
+/* Unread bytes at this end make the kernel reset the other: what we sent must still
+ * arrive. */
 static void unread_bytes_do_not_cost_the_peer_anything(void)
 {
     ends both;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What a stream channel does not let in: messages beyond the limit, bytes that are no frames, noise.
+ * What a stream channel does not let in: messages beyond the limit, bytes that are no
+ * frames, noise.
  */
 #include "tests/channel_ends.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Whose a stream channel is: a forked child gives it up, and its stream can be handed on.
+ * Whose a stream channel is: a forked child gives it up, and its stream can be handed
+ * on.
  */
 #include "tests/channel_ends.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Waiting on a stream channel, with threads on both ends: deadlines, begun sends, and both directions at once.
+ * Waiting on a stream channel, with threads on both ends: deadlines, begun sends, and
+ * both directions at once.
  */
 #include "tests/channel_ends.h"
 
 #define MIB ((size_t)1 << 20)
 #define MS UINT64_C(1000000)
 
-/* ---- deadlines ----------------------------------------------------------------------------- */
+/* ---- deadlines ------------------------------------------------------------------- */
 
 static void deadlines_are_never_early(void)
 {
@@ -83,7 +84,7 @@ static void a_trickle_does_not_keep_a_wait_from_lapsing(void)
     ipcf_channel_destroy(&channel.base);
 }
 
-/* ---- begun sends ---------------------------------------------------------------------------- */
+/* ---- begun sends ----------------------------------------------------------------- */
 
 typedef struct seeded {
     ipcf_stream_channel *channel;
@@ -173,7 +174,7 @@ static void send_many_tells_how_far_it_came(void)
     check_send_many(IPCF_FRAMING_CONTENT_LENGTH);
 }
 
-/* ---- both directions ------------------------------------------------------------------------- */
+/* ---- both directions ------------------------------------------------------------- */
 
 static void *send_then_receive(void *argument)
 {

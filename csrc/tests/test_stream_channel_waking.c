@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The end of a stream channel wakes every thread that is blocked on it, and later calls say so at once.
+ * The end of a stream channel wakes every thread that is blocked on it, and later calls
+ * say so at once.
  */
 #include "tests/channel_ends.h"
 
@@ -42,7 +43,8 @@ static void *block(void *argument)
     return NULL;
 }
 
-/* The calls block for as long as this takes or longer: being in the spin, the sleep, or on the way are all fine. */
+/* The calls block for as long as this takes or longer: being in the spin, the sleep, or
+ * on the way are all fine. */
 static void let_it_block(blocked *self, unsigned microseconds)
 {
     hear(self->there[0]);

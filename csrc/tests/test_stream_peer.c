@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Who is at the other end, and noticing that it has died while somebody else keeps its socket.
+ * Who is at the other end, and noticing that it has died while somebody else keeps its
+ * socket.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -119,7 +120,8 @@ static void older_kernels_watch_by_number(void)
     end_peer(&peer);
 }
 
-/* A number whose process is gone, or may be another's: nothing is watched that is not the peer. */
+/* A number whose process is gone, or may be another's: nothing is watched that is not
+ * the peer. */
 static void the_dead_are_not_watched_by_number(void)
 {
     peer_process peer;
@@ -141,7 +143,8 @@ static void a_peer_that_is_gone_already_is_told_or_ready(void)
     tell(peer.go[1]);
     finish_process(peer.process);
     ipcf_status status = ipcf_stream_watch_peer(&peer.stream, &watch, NULL);
-    /* depends on how long the kernel remembers a reaped process; both say that it has ended */
+    /* depends on how long the kernel remembers a reaped process; both say that it has
+     * ended */
     CHECK(status == IPCF_DISCONNECTED || (status == IPCF_OK && is_ready(watch)));
     ipcf_handle_close(&watch);
     end_peer(&peer);

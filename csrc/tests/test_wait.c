@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * ipcf_wait: readiness, deadlines that are never early, signals, and how many items fit.
+ * ipcf_wait: readiness, deadlines that are never early, signals, and how many items
+ * fit.
  */
 #include <sys/time.h>
 

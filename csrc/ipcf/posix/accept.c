@@ -10,11 +10,13 @@
 #include "ipcf/posix/unix_socket.h"
 #include IPCF_SYSTEM_HEADER
 
-/* Clients that are gone again, passed over in one call: an end to it for those who do nothing but come and go. */
+/* Clients that are gone again, passed over in one call: an end to it for those who do
+ * nothing but come and go. */
 #define SKIPPED_AT_MOST 128
 
-/* With no descriptor left a client would wait for ever in the backlog, and the listener stay ready: so the spare one is
- * given up for the moment that it takes to let the client in and out. */
+/* With no descriptor left a client would wait for ever in the backlog, and the listener
+ * stay ready: so the spare one is given up for the moment that it takes to let the
+ * client in and out. */
 static void turn_away(ipcf_listener *listener)
 {
     if (listener->spare == IPCF_NO_HANDLE)
@@ -25,7 +27,8 @@ static void turn_away(ipcf_listener *listener)
     listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* It hung up, and has sent nothing that could be read. One that only stopped sending still wants to hear from us. */
+/* It hung up, and has sent nothing that could be read. One that only stopped sending
+ * still wants to hear from us. */
 static bool is_gone(int handle)
 {
     char byte;

@@ -18,7 +18,8 @@ int ipcf_descriptor_prepare(int handle)
 
 void ipcf_handle_close(ipcf_handle *handle)
 {
-    /* not repeated on EINTR: the descriptor is gone all the same, and may be somebody else's by now */
+    /* not repeated on EINTR: the descriptor is gone all the same, and may be somebody
+     * else's by now */
     if (*handle != IPCF_NO_HANDLE)
         (void)close((int)*handle);
     *handle = IPCF_NO_HANDLE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What every owner of descriptors in posix/ needs: making a received one fit, and closing.
+ * What every owner of descriptors in posix/ needs: making a received one fit, and
+ * closing.
  */
 #ifndef IPCF_POSIX_DESCRIPTOR_H
 #define IPCF_POSIX_DESCRIPTOR_H

@@ -31,7 +31,8 @@ void ipcf_doorbell_handles(const ipcf_doorbell *bell, ipcf_handle *handles)
     handles[0] = bell->ring_end;
 }
 
-/* /proc says what an anonymous inode is. Without /proc there remains that it has no type, as no file has. */
+/* /proc says what an anonymous inode is. Without /proc there remains that it has no
+ * type, as no file has. */
 static bool is_eventfd(int handle)
 {
     struct stat status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A doorbell on POSIX systems without eventfd: a pipe. Rung means that there are bytes in it.
+ * A doorbell on POSIX systems without eventfd: a pipe. Rung means that there are bytes
+ * in it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,8 @@
 
 const size_t ipcf_doorbell_handle_count = 2;
 
-/* A pipe that honest processes ring holds 64 KiB at most; more is somebody who keeps on writing. */
+/* A pipe that honest processes ring holds 64 KiB at most; more is somebody who keeps on
+ * writing. */
 #define CLEAR_SIZE 4096
 #define CLEAR_ROUNDS 16
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Linux' side of the system calls that differ between POSIX systems; macos.h has the same names. Only posix/
- * includes it, as IPCF_SYSTEM_HEADER. Functions here answer as system calls do: -1 and errno.
+ * Linux' side of the system calls that differ between POSIX systems; macos.h has the
+ * same names. Only posix/ includes it, as IPCF_SYSTEM_HEADER. Functions here answer as
+ * system calls do: -1 and errno.
  */
 #ifndef IPCF_POSIX_LINUX_H
 #define IPCF_POSIX_LINUX_H
@@ -16,7 +17,8 @@
 
 #include "ipcf/clock.h"
 
-/* MSG_DONTWAIT and not O_NONBLOCK alone: that flag belongs to the open file, which other processes may share. */
+/* MSG_DONTWAIT and not O_NONBLOCK alone: that flag belongs to the open file, which
+ * other processes may share. */
 #define IPCF_OS_SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define IPCF_OS_RECEIVE_FLAGS (MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
 
@@ -26,7 +28,7 @@ static inline struct timespec ipcf_os_timespec(uint64_t ns)
                              .tv_nsec = (long)(ns % UINT64_C(1000000000))};
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------- */
 
 static inline bool ipcf_os_condition_init(pthread_cond_t *condition)
 {
@@ -39,7 +41,8 @@ static inline bool ipcf_os_condition_init(pthread_cond_t *condition)
     return done;
 }
 
-/* Sleep until woken, until the monotonic time until_ns, or for no reason; the caller finds out which. */
+/* Sleep until woken, until the monotonic time until_ns, or for no reason; the caller
+ * finds out which. */
 static inline void ipcf_os_condition_wait(pthread_cond_t *condition,
                                           pthread_mutex_t *mutex, uint64_t until_ns)
 {
@@ -47,7 +50,7 @@ static inline void ipcf_os_condition_wait(pthread_cond_t *condition,
     (void)pthread_cond_timedwait(condition, mutex, &until);
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------- */
 
 /* poll until a monotonic deadline, to the nanosecond. */
 static inline int ipcf_os_poll(struct pollfd *polled, size_t count,
@@ -60,7 +63,7 @@ static inline int ipcf_os_poll(struct pollfd *polled, size_t count,
     return ppoll(polled, (nfds_t)count, &left, NULL);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------- */
 
 static inline int ipcf_os_socket(void)
 {
@@ -103,8 +106,8 @@ static inline int ipcf_os_adopt_pipe(int ring_end)
     return 0;
 }
 
-/* write to a pipe that may have lost its reader, without SIGPIPE: it is blocked in this thread meanwhile, and taken
- * away if it was our write that raised it. */
+/* write to a pipe that may have lost its reader, without SIGPIPE: it is blocked in this
+ * thread meanwhile, and taken away if it was our write that raised it. */
 static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t size)
 {
     sigset_t pipe_signal, before, pending;
@@ -125,9 +128,10 @@ static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t
     return put;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------- */
 
-/* Fault the pages of small mappings in at once (2 us each on first touch); large ones come as they are used. */
+/* Fault the pages of small mappings in at once (2 us each on first touch); large ones
+ * come as they are used. */
 #define IPCF_OS_POPULATE_MAX ((size_t)4 << 20)
 
 static inline int ipcf_os_map_flags(size_t size)
@@ -135,7 +139,8 @@ static inline int ipcf_os_map_flags(size_t size)
     return size <= IPCF_OS_POPULATE_MAX ? MAP_SHARED | MAP_POPULATE : MAP_SHARED;
 }
 
-/* Size the file, and allocate its pages in steps: a signal undoes no more than the step it met. */
+/* Size the file, and allocate its pages in steps: a signal undoes no more than the step
+ * it met. */
 static inline int ipcf_os_allocate(int handle, size_t size)
 {
     const size_t step = (size_t)64 << 20;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Owning an address: binding a name without ever displacing a live server, and giving it back.
+ * Owning an address: binding a name without ever displacing a live server, and giving
+ * it back.
  *
- * Under the name's lock: look at what is there, probe it by connecting, bind a temporary name, listen, rename. A
- * process that is killed at any point leaves the lock file, and perhaps a socket that refuses: the next owner
- * replaces it.
+ * Under the name's lock: look at what is there, probe it by connecting, bind a
+ * temporary name, listen, rename. A process that is killed at any point leaves the lock
+ * file, and perhaps a socket that refuses: the next owner replaces it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,8 @@
         .handle = IPCF_NO_HANDLE, .lock = IPCF_NO_HANDLE, .spare = IPCF_NO_HANDLE      \
     }
 
-/* Look without following or connecting. OK: there is nothing at path, or a socket of ours; *is_there says which. */
+/* Look without following or connecting. OK: there is nothing at path, or a socket of
+ * ours; *is_there says which. */
 static ipcf_status look(const char *path, bool *is_there, ipcf_error *error)
 {
     struct stat status;
@@ -70,7 +72,8 @@ static ipcf_status clear_temporary(const struct sockaddr_un *address, ipcf_error
     if (status != IPCF_OK || !is_there)
         return status;
     status = probe(address, error);
-    /* it has its mode from a strange umask, because its owner did not come as far as chmod */
+    /* it has its mode from a strange umask, because its owner did not come as far as
+     * chmod */
     if (status != IPCF_OK && status != IPCF_PERMISSION_DENIED)
         return status;
     if (unlink(address->sun_path) != 0 && errno != ENOENT)
@@ -78,7 +81,8 @@ static ipcf_status clear_temporary(const struct sockaddr_un *address, ipcf_error
     return IPCF_OK;
 }
 
-/* Is the path free to be taken? Then *address becomes the temporary name to bind, which is free as well. */
+/* Is the path free to be taken? Then *address becomes the temporary name to bind, which
+ * is free as well. */
 static ipcf_status prepare(const ipcf_listener *listener, struct sockaddr_un *address,
                            ipcf_error *error)
 {
@@ -97,8 +101,8 @@ static ipcf_status prepare(const ipcf_listener *listener, struct sockaddr_un *ad
     return status;
 }
 
-/* Bind, make private, listen. Nobody can connect before listen, so the mode is right in time whatever the umask, which
- * belongs to all threads and is left alone. */
+/* Bind, make private, listen. Nobody can connect before listen, so the mode is right in
+ * time whatever the umask, which belongs to all threads and is left alone. */
 static ipcf_status bind_temporary(ipcf_listener *listener,
                                   const struct sockaddr_un *address, int backlog,
                                   ipcf_error *error)
@@ -174,7 +178,8 @@ static bool is_ours(const ipcf_listener *listener)
 
 void ipcf_listener_close(ipcf_listener *listener)
 {
-    /* The socket is open until after the look, so that its inode number cannot have been given to another file. */
+    /* The socket is open until after the look, so that its inode number cannot have
+     * been given to another file. */
     if (listener->handle != IPCF_NO_HANDLE && is_ours(listener))
         (void)unlink(listener->path);
     IPCF_TEST_STEP("listener unlinked");
@@ -186,7 +191,8 @@ void ipcf_listener_close(ipcf_listener *listener)
 
 void ipcf_listener_abandon(ipcf_listener *listener)
 {
-    /* closing, and not unlocking: the lock belongs to the open file, which the parent still has */
+    /* closing, and not unlocking: the lock belongs to the open file, which the parent
+     * still has */
     ipcf_handle_close(&listener->handle);
     ipcf_handle_close(&listener->lock);
     ipcf_handle_close(&listener->spare);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Lock files of listeners: opening them without being led astray, and the temporary names.
+ * Lock files of listeners: opening them without being led astray, and the temporary
+ * names.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,8 @@
 /* Only somebody who removes lock files makes us try again. */
 #define LOCK_ATTEMPTS 8
 
-/* O_NOFOLLOW: no symbolic link leads us to another file. O_NONBLOCK: a FIFO does not hold us up. */
+/* O_NOFOLLOW: no symbolic link leads us to another file. O_NONBLOCK: a FIFO does not
+ * hold us up. */
 static ipcf_status open_lock_file(const char *path, ipcf_handle *lock,
                                   ipcf_error *error)
 {
@@ -69,7 +71,8 @@ static bool is_still_there(const char *path, const struct stat *opened)
            named.st_ino == opened->st_ino;
 }
 
-/* AGAIN: somebody removed the file between opening and locking, so the lock says nothing. */
+/* AGAIN: somebody removed the file between opening and locking, so the lock says
+ * nothing. */
 static ipcf_status try_lock(const char *path, ipcf_handle *lock, ipcf_error *error)
 {
     struct stat opened;

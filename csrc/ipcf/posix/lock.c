@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The sleeping half of the lock: a mutex and a condition variable that are touched only when somebody waits.
+ * The sleeping half of the lock: a mutex and a condition variable that are touched only
+ * when somebody waits.
  */
 #include "ipcf/lock.h"
 #include "ipcf/clock.h"
@@ -23,24 +24,25 @@ void ipcf_lock_destroy(ipcf_lock *lock)
     pthread_mutex_destroy(&lock->mutex);
 }
 
-/* Take the lock, or leave the mark that makes its holder wake somebody. Whoever gets it this way cannot know whether
- * others wait, so it says so: the price is one wake-up too many. */
+/* Take the lock, or leave the mark that makes its holder wake somebody. Whoever gets it
+ * this way cannot know whether others wait, so it says so: the price is one wake-up too
+ * many. */
 static bool take_or_mark(ipcf_lock *lock)
 {
     /* acq_rel: pairs with the exchange in ipcf_lock_release */
     return ipcf_exchange_acq_rel(&lock->state, 2u) == 0u;
 }
 
-/* One sleep, with the mutex held from mark to sleep: ipcf_lock_wake_one takes the mutex, so it cannot signal in
- * between. */
+/* One sleep, with the mutex held from mark to sleep: ipcf_lock_wake_one takes the
+ * mutex, so it cannot signal in between. */
 static bool mark_and_sleep(ipcf_lock *lock, uint64_t until_ns)
 {
     pthread_mutex_lock(&lock->mutex);
     bool is_held = take_or_mark(lock);
     if (!is_held) {
         ipcf_os_condition_wait(&lock->condition, &lock->mutex, until_ns);
-        /* Again: a waiter that leaves empty-handed must pass the mark on, since the signal may have been meant for
-         * it. */
+        /* Again: a waiter that leaves empty-handed must pass the mark on, since the
+         * signal may have been meant for it. */
         is_held = take_or_mark(lock);
     }
     pthread_mutex_unlock(&lock->mutex);

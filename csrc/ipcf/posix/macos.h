@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * macOS' side of the system calls that differ between POSIX systems; linux.h has the same names. Only posix/
- * includes it, as IPCF_SYSTEM_HEADER. Functions here answer as system calls do: -1 and errno.
+ * macOS' side of the system calls that differ between POSIX systems; linux.h has the
+ * same names. Only posix/ includes it, as IPCF_SYSTEM_HEADER. Functions here answer as
+ * system calls do: -1 and errno.
  *
- * What macOS lacks: CLOEXEC at birth. A descriptor has it from the next system call on, and processes are started by
- * posix_spawn with POSIX_SPAWN_CLOEXEC_DEFAULT, so nothing is inherited in between. A full backlog answers
- * ECONNREFUSED: the lock file alone tells a busy server from a dead one.
+ * What macOS lacks: CLOEXEC at birth. A descriptor has it from the next system call on,
+ * and processes are started by posix_spawn with POSIX_SPAWN_CLOEXEC_DEFAULT, so nothing
+ * is inherited in between. A full backlog answers ECONNREFUSED: the lock file alone
+ * tells a busy server from a dead one.
  */
 #ifndef IPCF_POSIX_MACOS_H
 #define IPCF_POSIX_MACOS_H
@@ -24,14 +26,15 @@
 #define IPCF_OS_SEND_FLAGS MSG_DONTWAIT
 #define IPCF_OS_RECEIVE_FLAGS MSG_DONTWAIT
 
-/* ---- threads ----------------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------- */
 
 static inline bool ipcf_os_condition_init(pthread_cond_t *condition)
 {
     return pthread_cond_init(condition, NULL) == 0;
 }
 
-/* Sleep until woken, until the monotonic time until_ns, or for no reason; the caller finds out which. */
+/* Sleep until woken, until the monotonic time until_ns, or for no reason; the caller
+ * finds out which. */
 static inline void ipcf_os_condition_wait(pthread_cond_t *condition,
                                           pthread_mutex_t *mutex, uint64_t until_ns)
 {
@@ -42,9 +45,10 @@ static inline void ipcf_os_condition_wait(pthread_cond_t *condition,
     (void)pthread_cond_timedwait_relative_np(condition, mutex, &duration);
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------- */
 
-/* poll until a monotonic deadline, rounded up to milliseconds; it may return 0 before a very distant one. */
+/* poll until a monotonic deadline, rounded up to milliseconds; it may return 0 before a
+ * very distant one. */
 static inline int ipcf_os_poll(struct pollfd *polled, size_t count,
                                uint64_t deadline_ns)
 {
@@ -56,7 +60,7 @@ static inline int ipcf_os_poll(struct pollfd *polled, size_t count,
     return poll(polled, (nfds_t)count, ms < INT_MAX ? (int)ms : INT_MAX);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------- */
 
 static inline int ipcf_os_set_flags(int handle)
 {
@@ -136,13 +140,14 @@ static inline int ipcf_os_pipe(int ends[2])
     return -1;
 }
 
-/* write to a pipe that may have lost its reader, without SIGPIPE: F_SETNOSIGPIPE has seen to that. */
+/* write to a pipe that may have lost its reader, without SIGPIPE: F_SETNOSIGPIPE has
+ * seen to that. */
 static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t size)
 {
     return write(handle, data, size);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------- */
 
 static inline int ipcf_os_map_flags(size_t size)
 {
@@ -150,7 +155,8 @@ static inline int ipcf_os_map_flags(size_t size)
     return MAP_SHARED;
 }
 
-/* Pages come from swap that grows, and never from a quota: the size is all there is to set. */
+/* Pages come from swap that grows, and never from a quota: the size is all there is to
+ * set. */
 static inline int ipcf_os_allocate(int handle, size_t size)
 {
     return ftruncate(handle, (off_t)size);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * errno to status: the answer that is right whichever call failed. Calls that know better map for themselves.
+ * errno to status: the answer that is right whichever call failed. Calls that know
+ * better map for themselves.
  */
 #include <errno.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The process at the other end of a Unix socket on Linux: credentials, and a pidfd that tells when it ends.
+ * The process at the other end of a Unix socket on Linux: credentials, and a pidfd that
+ * tells when it ends.
  */
 #include <errno.h>
 #include <poll.h>
@@ -9,7 +10,8 @@
 #include "ipcf/posix/descriptor.h"
 #include "ipcf/posix/unix_socket.h"
 
-/* The kernel's numbers on all processors that we build for; headers older than Linux 6.5 and 5.3 lack them. */
+/* The kernel's numbers on all processors that we build for; headers older than Linux
+ * 6.5 and 5.3 lack them. */
 enum { LINUX_SO_PEERPIDFD = 77, LINUX_SYS_PIDFD_OPEN = 434 };
 
 int ipcf_unix_peer(int handle, ipcf_peer *peer)
@@ -35,9 +37,10 @@ static short events_of(int handle)
     return polled.revents;
 }
 
-/* Kernels before 6.5. The number may have been given to another process since the peer connected. If so the peer's end
- * is closed, unless a forked child of the peer holds it as well: so a connection that is still up after the pidfd was
- * opened says that the pidfd is the peer's. */
+/* Kernels before 6.5. The number may have been given to another process since the peer
+ * connected. If so the peer's end is closed, unless a forked child of the peer holds it
+ * as well: so a connection that is still up after the pidfd was opened says that the
+ * pidfd is the peer's. */
 static ipcf_status open_by_number(int handle, const ipcf_peer *peer,
                                   ipcf_handle *process, ipcf_error *error)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The process at the other end of a Unix socket on macOS: credentials, and a kqueue that tells when it ends.
+ * The process at the other end of a Unix socket on macOS: credentials, and a kqueue
+ * that tells when it ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +32,8 @@ static bool is_hung_up(int handle)
     return recv(handle, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* As on Linux without SO_PEERPIDFD: a connection that is still up after the process is watched says that the number was
- * the peer's. */
+/* As on Linux without SO_PEERPIDFD: a connection that is still up after the process is
+ * watched says that the number was the peer's. */
 ipcf_status ipcf_unix_watch(int handle, const ipcf_peer *peer, ipcf_handle *process,
                             ipcf_error *error)
 {

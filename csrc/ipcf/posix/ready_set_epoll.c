@@ -6,8 +6,8 @@
 
 #include "ipcf/ready_set.h"
 
-ipcf_status ipcf_ready_set_create(const ipcf_handle *handles, size_t count, ipcf_handle *set,
-                                  ipcf_error *error)
+ipcf_status ipcf_ready_set_create(const ipcf_handle *handles, size_t count,
+                                  ipcf_handle *set, ipcf_error *error)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)

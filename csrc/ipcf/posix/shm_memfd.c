@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Shared memory on Linux: a memfd, sealed so that no peer can take pages away under the other's feet.
+ * Shared memory on Linux: a memfd, sealed so that no peer can take pages away under the
+ * other's feet.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,8 @@
 #include "ipcf/posix/shm_memory.h"
 #include IPCF_SYSTEM_HEADER
 
-/* The kernel's numbers (linux/memfd.h, linux/fcntl.h, linux/magic.h), which the headers of older C libraries lack. */
+/* The kernel's numbers (linux/memfd.h, linux/fcntl.h, linux/magic.h), which the headers
+ * of older C libraries lack. */
 enum {
     MEMFD_CLOEXEC = 0x1,
     MEMFD_ALLOW_SEALING = 0x2,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * The part of shared memory that has more than one mechanism: shm_memfd.c (Linux) and shm_named.c (elsewhere).
+ * The part of shared memory that has more than one mechanism: shm_memfd.c (Linux) and
+ * shm_named.c (elsewhere).
  */
 #ifndef IPCF_POSIX_SHM_MEMORY_H
 #define IPCF_POSIX_SHM_MEMORY_H
 
 #include "ipcf/status.h"
 
-/* A descriptor of zeroed, allocated memory without a name, `size` bytes (whole pages), that cannot shrink where the
- * system can promise that. */
+/* A descriptor of zeroed, allocated memory without a name, `size` bytes (whole pages),
+ * that cannot shrink where the system can promise that. */
 IPCF_MUST_CHECK ipcf_status ipcf_shm_memory_open(size_t size, ipcf_handle *handle,
                                                  ipcf_error *error);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Shared memory on POSIX systems without memfd: a name that nobody can guess, gone before anybody else can use it.
+ * Shared memory on POSIX systems without memfd: a name that nobody can guess, gone
+ * before anybody else can use it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,8 @@ ipcf_status ipcf_shm_memory_open(size_t size, ipcf_handle *handle, ipcf_error *e
     return status;
 }
 
-/* There are no seals here: the size is checked, and the peer is trusted not to shrink what it shares (SECURITY.md). */
+/* There are no seals here: the size is checked, and the peer is trusted not to shrink
+ * what it shares (SECURITY.md). */
 ipcf_status ipcf_shm_memory_check(ipcf_handle handle, size_t size, ipcf_error *error)
 {
     struct stat status;

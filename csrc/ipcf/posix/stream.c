@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A stream over a Unix socket: making it, moving bytes, ending it. Handles travel in stream_handles.c.
+ * A stream over a Unix socket: making it, moving bytes, ending it. Handles travel in
+ * stream_handles.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -87,7 +88,8 @@ ipcf_status ipcf_stream_try_read(ipcf_stream *stream, void *data, size_t size,
 {
     ssize_t result;
     *got = 0;
-    /* descriptors that come along are closed by the kernel, because no room for them is given */
+    /* descriptors that come along are closed by the kernel, because no room for them is
+     * given */
     do
         result = recv((int)stream->handle, data, size, IPCF_OS_RECEIVE_FLAGS);
     while (result < 0 && errno == EINTR);

@@ -9,8 +9,8 @@
 #include "ipcf/posix/unix_socket.h"
 #include IPCF_SYSTEM_HEADER
 
-/* Room for twice as many descriptors as we allow: so a message that was cut short although few came says that it was
- * this process that had none left. */
+/* Room for twice as many descriptors as we allow: so a message that was cut short
+ * although few came says that it was this process that had none left. */
 #define CONTROL_HANDLES (2 * IPCF_STREAM_MAX_HANDLES)
 
 typedef union control_buffer {

@@ -43,7 +43,8 @@ ipcf_status ipcf_wait(ipcf_wait_item *items, size_t count, uint64_t deadline_ns,
             items[i].is_ready = false;
         if (ready < 0)
             return ipcf_fail(error, IPCF_INTERRUPTED, "poll", 0, 0);
-        /* the kernel's clock and ours may differ by a rounding: a timeout is never early */
+        /* the kernel's clock and ours may differ by a rounding: a timeout is never
+         * early */
         if (deadline_ns == IPCF_NO_WAIT ||
             (deadline_ns != IPCF_NEVER && ipcf_clock_ns() >= deadline_ns))
             return ipcf_fail(error, IPCF_TIMEOUT, "poll", 0, 0);

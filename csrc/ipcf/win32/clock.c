@@ -9,7 +9,8 @@ uint64_t ipcf_clock_ns(void)
 {
     LARGE_INTEGER frequency;
     LARGE_INTEGER ticks;
-    /* neither fails since Windows XP; the frequency is read from a shared page, without a system call */
+    /* neither fails since Windows XP; the frequency is read from a shared page, without
+     * a system call */
     (void)QueryPerformanceFrequency(&frequency);
     (void)QueryPerformanceCounter(&ticks);
     uint64_t per_second = (uint64_t)frequency.QuadPart;

@@ -23,7 +23,8 @@ void ipcf_doorbell_handles(const ipcf_doorbell *bell, ipcf_handle *handles)
     handles[0] = bell->ring_end;
 }
 
-/* Negative numbers are pseudo handles (this process, this thread, its token), zero is none. */
+/* Negative numbers are pseudo handles (this process, this thread, its token), zero is
+ * none. */
 static bool is_manual_event(ipcf_handle handle)
 {
     ipcf_event_information event;
@@ -54,7 +55,8 @@ void ipcf_doorbell_ring(const ipcf_doorbell *bell)
     SetLastError(last_error);
 }
 
-/* A ring between the look and the reset is part of the "it was rung" that the caller gets. */
+/* A ring between the look and the reset is part of the "it was rung" that the caller
+ * gets. */
 bool ipcf_doorbell_clear(const ipcf_doorbell *bell)
 {
     return WaitForSingleObject((HANDLE)bell->wait_end, 0) == WAIT_OBJECT_0 &&

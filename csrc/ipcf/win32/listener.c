@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Listening on a named pipe: a few instances that wait for a client each.
  *
- * The backlog is the number of waiting instances, since a client can only connect to one that is there. All their
- * operations share one event: the handle to wait for. Starting one resets it, so ipcf_listener_arm looks at all of them
- * after the last start, and sets it where one has ended. The name lives as long as any instance, a connected one
- * included: after a listener is closed, nobody can listen there again until the streams it accepted are closed.
+ * The backlog is the number of waiting instances, since a client can only connect to
+ * one that is there. All their operations share one event: the handle to wait for.
+ * Starting one resets it, so ipcf_listener_arm looks at all of them after the last
+ * start, and sets it where one has ended. The name lives as long as any instance, a
+ * connected one included: after a listener is closed, nobody can listen there again
+ * until the streams it accepted are closed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +30,7 @@ typedef struct listening {
     instance instances[INSTANCES_MAX];
 } listening;
 
-/* ---- one instance ------------------------------------------------------------------------------------------------ */
+/* ---- one instance ---------------------------------------------------------------- */
 
 static void drop(instance *slot)
 {
@@ -95,7 +97,7 @@ static void skip_hung_up(listening *state, instance *slot)
     }
 }
 
-/* ---- the listener ------------------------------------------------------------------------------------------------ */
+/* ---- the listener ---------------------------------------------------------------- */
 
 #define LISTENER_NONE                                                                  \
     (ipcf_listener) { IPCF_NO_HANDLE, IPCF_NO_HANDLE, IPCF_NO_HANDLE, NULL, 0, 0, NULL }
@@ -129,7 +131,8 @@ static listening *new_listening(const WCHAR *name, int backlog)
     return state;
 }
 
-/* Somebody has the name. Whether we may talk to him shows whose it is; he sees a client that hung up. */
+/* Somebody has the name. Whether we may talk to him shows whose it is; he sees a client
+ * that hung up. */
 static ipcf_status taken(const WCHAR *name, ipcf_error *error)
 {
     HANDLE pipe = ipcf_pipe_open(name);
@@ -140,8 +143,9 @@ static ipcf_status taken(const WCHAR *name, ipcf_error *error)
     return ipcf_fail(error, IPCF_ADDRESS_IN_USE, "name of the pipe", 0, 0);
 }
 
-/* Where FILE_FLAG_FIRST_PIPE_INSTANCE is not enforced (wine 8) only this look says that the name is taken; it does not
- * connect. The shortest wait there is: 0 would mean the server's own default. */
+/* Where FILE_FLAG_FIRST_PIPE_INSTANCE is not enforced (wine 8) only this look says that
+ * the name is taken; it does not connect. The shortest wait there is: 0 would mean the
+ * server's own default. */
 static bool is_taken(const WCHAR *name)
 {
     return WaitNamedPipeW(name, 1) || GetLastError() == ERROR_SEM_TIMEOUT;
@@ -185,7 +189,8 @@ ipcf_status ipcf_listener_open(const char *path, int backlog, ipcf_listener *lis
     return IPCF_OK;
 }
 
-/* The next client's pipe, with another instance in its place, so that the name never vanishes. */
+/* The next client's pipe, with another instance in its place, so that the name never
+ * vanishes. */
 static HANDLE take_client(listening *state)
 {
     for (size_t i = 0; i < state->count; ++i) {
@@ -230,7 +235,8 @@ ipcf_status ipcf_listener_try_accept(ipcf_listener *listener, bool require_same_
     return status;
 }
 
-/* Without starting anything: see the top of the file. An operation that was cancelled counts: try_accept starts it again. */
+/* Without starting anything: see the top of the file. An operation that was cancelled
+ * counts: try_accept starts it again. */
 static bool has_news(const instance *slot)
 {
     return slot->has_client || (slot->connecting.is_under_way &&

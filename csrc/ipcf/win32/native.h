@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * The two questions that only the native interface (ntdll) answers: what an event is, and how a file was opened.
+ * The two questions that only the native interface (ntdll) answers: what an event is,
+ * and how a file was opened.
  */
 #ifndef IPCF_WIN32_NATIVE_H
 #define IPCF_WIN32_NATIVE_H
 
 #include "ipcf/platform.h"
 
-/* winternl.h declares neither the classes nor, in every SDK, the functions; layouts and numbers are those of the driver kit. */
+/* winternl.h declares neither the classes nor, in every SDK, the functions; layouts and
+ * numbers are those of the driver kit. */
 enum { IPCF_EVENT_BASIC_INFORMATION = 0, IPCF_FILE_MODE_INFORMATION = 16 };
 
-/* FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT: opened without FILE_FLAG_OVERLAPPED. */
+/* FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT: opened without
+ * FILE_FLAG_OVERLAPPED. */
 #define IPCF_FILE_MODE_SYNCHRONOUS 0x30u
 
 typedef struct ipcf_event_information {

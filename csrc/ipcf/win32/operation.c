@@ -28,7 +28,8 @@ DWORD ipcf_operation_cancel(ipcf_operation *operation, HANDLE pipe, DWORD *moved
     /* fails when it is over already: the result tells */
     (void)CancelIoEx(pipe, &operation->overlapped);
     for (;;) {
-        /* The event may be shared or set by hand. Reset, look, wait: an end after the look sets the event again. */
+        /* The event may be shared or set by hand. Reset, look, wait: an end after the
+         * look sets the event again. */
         (void)ResetEvent(event);
         DWORD outcome = ipcf_operation_result(operation, pipe, moved);
         if (outcome != ERROR_IO_INCOMPLETE)

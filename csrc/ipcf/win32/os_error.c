@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * GetLastError() to status: the answer that is right whichever call failed. Calls that know better map for themselves.
+ * GetLastError() to status: the answer that is right whichever call failed. Calls that
+ * know better map for themselves.
  */
 #include "ipcf/status.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The process at the other end of a named pipe: whose it is, and a handle that tells when it ends.
+ * The process at the other end of a named pipe: whose it is, and a handle that tells
+ * when it ends.
  */
 #include "ipcf/win32/pipe_stream.h"
 #include "ipcf/win32/user.h"
@@ -26,8 +27,9 @@ static bool is_connected(ipcf_pipe_state *state)
     return result;
 }
 
-/* The number may have been given to another process since the peer connected; but then the peer's end is closed. So a
- * connection that is still up after the process was opened says that it is the right one. */
+/* The number may have been given to another process since the peer connected; but then
+ * the peer's end is closed. So a connection that is still up after the process was
+ * opened says that it is the right one. */
 ipcf_status ipcf_stream_watch_peer(const ipcf_stream *stream, ipcf_handle *process,
                                    ipcf_error *error)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Birth and end of a stream over a named pipe. See pipe_stream.h for how a stream ends without losing bytes.
+ * Birth and end of a stream over a named pipe. See pipe_stream.h for how a stream ends
+ * without losing bytes.
  */
 #include <stdlib.h>
 
@@ -61,7 +62,8 @@ ipcf_pipe_state *ipcf_pipe_state_create(HANDLE pipe)
     return state;
 }
 
-/* The access list has let in no other user's clients; so a client that is gone by now, but has left bytes, was ours. */
+/* The access list has let in no other user's clients; so a client that is gone by now,
+ * but has left bytes, was ours. */
 static ipcf_status check_user(HANDLE pipe, int64_t pid, ipcf_error *error)
 {
     DWORD flags = 0;
@@ -101,7 +103,8 @@ static void close_pipe(ipcf_pipe_state *state)
     state->pipe = INVALID_HANDLE_VALUE;
 }
 
-/* The lingering write has ended, or the thread that started it has. Runs in the system's pool. */
+/* The lingering write has ended, or the thread that started it has. Runs in the
+ * system's pool. */
 static void CALLBACK on_write_over(PTP_CALLBACK_INSTANCE instance, void *context,
                                    PTP_WAIT wait, TP_WAIT_RESULT result)
 {

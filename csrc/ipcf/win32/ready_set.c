@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The ready set on Windows: there is none, because events cannot be gathered into one handle. See ready_set.h.
+ * The ready set on Windows: there is none, because events cannot be gathered into one
+ * handle. See ready_set.h.
  */
 #include "ipcf/ready_set.h"
 

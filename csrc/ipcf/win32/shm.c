@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Anonymous shared memory on Windows: an unnamed section of committed pages.
  *
- * SEC_COMMIT charges the whole section against the commit limit when it is created: running out is an error there, not a
- * fault later. A section never shrinks while it exists, so nothing has to be sealed.
+ * SEC_COMMIT charges the whole section against the commit limit when it is created:
+ * running out is an error there, not a fault later. A section never shrinks while it
+ * exists, so nothing has to be sealed.
  */
 #include "ipcf/shm.h"
 #include "ipcf/stream.h"
@@ -42,7 +43,8 @@ ipcf_status ipcf_shm_create(size_t size, ipcf_shm *shm, ipcf_error *error)
     return IPCF_OK;
 }
 
-/* The view of a whole section is one region, as long as all its pages are committed and equally protected. */
+/* The view of a whole section is one region, as long as all its pages are committed and
+ * equally protected. */
 static bool is_memory_of(const void *address, size_t size, size_t *found)
 {
     MEMORY_BASIC_INFORMATION region;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Streams over named pipes: making them and moving bytes. See pipe_stream.h for how it works.
+ * Streams over named pipes: making them and moving bytes. See pipe_stream.h for how it
+ * works.
  */
 #include <stdio.h>
 #include <string.h>
@@ -7,9 +8,10 @@
 #include "ipcf/win32/native.h"
 #include "ipcf/win32/pipe_stream.h"
 
-/* ---- making streams ---------------------------------------------------------------------------------------------- */
+/* ---- making streams -------------------------------------------------------------- */
 
-/* A name that no pipe has had since the system started; that it is the first instance keeps others out all the same. */
+/* A name that no pipe has had since the system started; that it is the first instance
+ * keeps others out all the same. */
 static bool create_unique(HANDLE *server, WCHAR name[IPCF_PIPE_NAME_SIZE])
 {
     char path[IPCF_PIPE_NAME_SIZE];
@@ -120,7 +122,7 @@ ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *stream,
     return ipcf_pipe_stream(pipe, false, stream, error);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------- */
 
 static ipcf_status has_ended(ipcf_error *error)
 {
@@ -157,7 +159,8 @@ static ipcf_status read_some(ipcf_pipe_state *state, void *data, size_t size,
     DWORD available;
     if (state->has_ended)
         return has_ended(error);
-    /* as long as the armed read is under way nothing has come; how it ended does not matter */
+    /* as long as the armed read is under way nothing has come; how it ended does not
+     * matter */
     if (state->read.is_under_way &&
         ipcf_operation_result(&state->read, state->pipe, &ignored) ==
             ERROR_IO_INCOMPLETE)
@@ -211,7 +214,7 @@ ipcf_handle ipcf_stream_arm_read(ipcf_stream *stream)
     return (ipcf_handle)state->read.overlapped.hEvent;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------- */
 
 /* ERROR_SUCCESS or ERROR_IO_PENDING: the bytes are on their way. */
 static DWORD start_write(ipcf_pipe_state *state)
@@ -228,7 +231,8 @@ ipcf_status ipcf_pipe_settle_write(ipcf_pipe_state *state, ipcf_error *error)
         DWORD outcome = ipcf_operation_result(&state->write, state->pipe, &moved);
         if (outcome == ERROR_IO_INCOMPLETE)
             return ipcf_fail(error, IPCF_AGAIN, "WriteFile", 0, 0);
-        /* the thread that started it has ended: see pipe_stream.h why nothing of it has gone out */
+        /* the thread that started it has ended: see pipe_stream.h why nothing of it has
+         * gone out */
         if (outcome == ERROR_OPERATION_ABORTED)
             outcome = start_write(state);
         if (outcome != ERROR_SUCCESS && outcome != ERROR_IO_PENDING) {

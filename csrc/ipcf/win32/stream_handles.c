@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Handles that travel with the bytes of a stream: not yet on Windows, where they would be duplicated into the peer.
+ * Handles that travel with the bytes of a stream: not yet on Windows, where they would
+ * be duplicated into the peer.
  */
 #include "ipcf/stream.h"
 

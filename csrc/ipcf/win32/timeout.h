@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * From a deadline in nanoseconds to the milliseconds that the waiting calls of Windows take.
+ * From a deadline in nanoseconds to the milliseconds that the waiting calls of Windows
+ * take.
  */
 #ifndef IPCF_WIN32_TIMEOUT_H
 #define IPCF_WIN32_TIMEOUT_H
 
 #include "ipcf/clock.h"
 
-/* What is left, rounded up. A longer time than fits comes out shorter: whoever waits looks at the clock afterwards in any
- * case, because these calls count in ticks of the timer and may come back before the performance counter says so. */
+/* What is left, rounded up. A longer time than fits comes out shorter: whoever waits
+ * looks at the clock afterwards in any case, because these calls count in ticks of the
+ * timer and may come back before the performance counter says so. */
 static inline DWORD ipcf_timeout_ms(uint64_t deadline_ns)
 {
     if (deadline_ns == IPCF_NEVER)

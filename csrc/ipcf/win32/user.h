@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The user this process runs as: whether another process is the same user's, and a descriptor that lets in nobody else.
+ * The user this process runs as: whether another process is the same user's, and a
+ * descriptor that lets in nobody else.
  */
 #ifndef IPCF_WIN32_USER_H
 #define IPCF_WIN32_USER_H
@@ -22,8 +23,8 @@ typedef struct ipcf_user_security {
     } access;
 } ipcf_user_security;
 
-/* Owner and only entry of the access list: our user; nothing is inherited from above, and no child process inherits the
- * handle. False and GetLastError() on failure. */
+/* Owner and only entry of the access list: our user; nothing is inherited from above,
+ * and no child process inherits the handle. False and GetLastError() on failure. */
 bool ipcf_user_security_init(ipcf_user_security *security);
 
 typedef enum ipcf_process_user {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Waiting on Windows: WaitForMultipleObjects over the armed handles, until the performance counter reaches the deadline.
+ * Waiting on Windows: WaitForMultipleObjects over the armed handles, until the
+ * performance counter reaches the deadline.
  */
 #include "ipcf/wait.h"
 #include "ipcf/win32/timeout.h"
@@ -77,7 +78,8 @@ ipcf_status ipcf_wait(ipcf_wait_item *items, size_t count, uint64_t deadline_ns,
         }
         if (result != WAIT_TIMEOUT)
             return ipcf_fail_os(error, "WaitForMultipleObjects");
-        /* the timer's ticks and the performance counter differ: a timeout is never early */
+        /* the timer's ticks and the performance counter differ: a timeout is never
+         * early */
         if (ipcf_deadline_has_passed(deadline_ns)) {
             report(&set, items, count);
             return ipcf_fail(error, IPCF_TIMEOUT, "WaitForMultipleObjects", 0, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the Windows tests need of processes and threads: this program started again, threads, and a count of open handles.
+ * What the Windows tests need of processes and threads: this program started again,
+ * threads, and a count of open handles.
  */
 #ifndef IPCF_TESTS_WIN32_PROCESS_H
 #define IPCF_TESTS_WIN32_PROCESS_H
@@ -54,7 +55,7 @@ static inline void run_in_thread(LPTHREAD_START_ROUTINE routine, void *context)
     join_thread(start_thread(routine, context));
 }
 
-/* ---- open handles ------------------------------------------------------------------------------------------------ */
+/* ---- open handles ---------------------------------------------------------------- */
 
 enum { EXTENDED_HANDLE_INFORMATION = 64 };
 
@@ -108,8 +109,9 @@ static inline size_t open_handles(void)
     return count != 0 ? count : count_in_table();
 }
 
-/* Wait until no more handles than these are open. What ends in the background (a lingering write, the system's pool) has no
- * event that could be waited for from outside, so this looks again and again. */
+/* Wait until no more handles than these are open. What ends in the background (a
+ * lingering write, the system's pool) has no event that could be waited for from
+ * outside, so this looks again and again. */
 static inline void expect_handles(size_t due)
 {
     uint64_t deadline = ipcf_clock_ns() + HANG_NS;
@@ -123,7 +125,8 @@ static inline void expect_handles(size_t due)
     CHECK(found <= due);
 }
 
-/* RUN, twice: the first run makes what the system keeps (its thread pool), the second must leave nothing. */
+/* RUN, twice: the first run makes what the system keeps (its thread pool), the second
+ * must leave nothing. */
 #define RUN_COUNTED(test)                                                              \
     do {                                                                               \
         test();                                                                        \

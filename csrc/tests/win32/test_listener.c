@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Listening and connecting on named pipes, between this process and others: this program, started again.
+ * Listening and connecting on named pipes, between this process and others: this
+ * program, started again.
  */
 #include "tests/win32/traffic.h"
 
@@ -48,7 +49,7 @@ static uint8_t hear(ipcf_stream *stream)
     return word;
 }
 
-/* ---- the other process ------------------------------------------------------------------------------------------- */
+/* ---- the other process ----------------------------------------------------------- */
 
 static int child_exchange(void)
 {
@@ -90,7 +91,7 @@ static int run_child(const char *mode)
     return 2;
 }
 
-/* ---- two processes ----------------------------------------------------------------------------------------------- */
+/* ---- two processes --------------------------------------------------------------- */
 
 static void test_16_mib_both_ways_between_processes(void)
 {
@@ -109,8 +110,8 @@ static void test_16_mib_both_ways_between_processes(void)
     ipcf_listener_close(&listener);
 }
 
-/* What the peer wrote before it was killed is still read; then the end comes, also to a sleeper, and the process handle
- * tells. */
+/* What the peer wrote before it was killed is still read; then the end comes, also to a
+ * sleeper, and the process handle tells. */
 static void test_peer_is_killed(void)
 {
     ipcf_listener listener;
@@ -149,7 +150,8 @@ static void test_peer_is_killed(void)
     ipcf_listener_close(&listener);
 }
 
-/* After an empty write said OK the pipe has everything, and the end of the process takes nothing away. */
+/* After an empty write said OK the pipe has everything, and the end of the process
+ * takes nothing away. */
 static void test_peer_exits_after_an_empty_write(void)
 {
     ipcf_listener listener;
@@ -167,7 +169,7 @@ static void test_peer_exits_after_an_empty_write(void)
     ipcf_listener_close(&listener);
 }
 
-/* ---- addresses --------------------------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------- */
 
 static void test_names(void)
 {
@@ -218,7 +220,8 @@ static void test_nobody_listens(void)
     ipcf_listener_close(&listener);
 }
 
-/* The second listener fails and leaves the first untouched, whether or not that one has clients. */
+/* The second listener fails and leaves the first untouched, whether or not that one has
+ * clients. */
 static void test_second_listener(void)
 {
     ipcf_listener first, second;
@@ -240,7 +243,8 @@ static void test_second_listener(void)
     ipcf_listener_close(&first);
 }
 
-/* As many clients as instances wait may come before the first accept; each gets a stream of its own. */
+/* As many clients as instances wait may come before the first accept; each gets a
+ * stream of its own. */
 static void test_backlog(void)
 {
     ipcf_listener listener;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Anonymous shared memory as unnamed sections: zeroed, shared between processes, and of exactly the size that is expected.
+ * Anonymous shared memory as unnamed sections: zeroed, shared between processes, and of
+ * exactly the size that is expected.
  */
 #include "ipcf/shm.h"
 #include "ipcf/stream.h"
@@ -71,7 +72,8 @@ static void test_map_refuses_what_does_not_fit(void)
     ipcf_shm_close(&shm);
 }
 
-/* The child fetches the section from its parent, "<pid>:<handle>", checks what is in it and turns it round. */
+/* The child fetches the section from its parent, "<pid>:<handle>", checks what is in it
+ * and turns it round. */
 static int child_turn_round(const char *argument)
 {
     unsigned long pid;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Streams over named pipes: contents, order and sleeping. test_stream_ending.c has the endings, test_listener.c two
- * processes.
+ * Streams over named pipes: contents, order and sleeping. test_stream_ending.c has the
+ * endings, test_listener.c two processes.
  */
 #include "ipcf/doorbell.h"
 #include "tests/win32/traffic.h"
 
 static traffic outbound, inbound, outbound_there, inbound_there;
 
-/* ---- moving bytes ------------------------------------------------------------------------------------------------ */
+/* ---- moving bytes ---------------------------------------------------------------- */
 
 static void test_both_ends(void)
 {
@@ -149,7 +149,7 @@ static void test_four_threads(void)
     ipcf_stream_close(&other);
 }
 
-/* ---- sleeping ---------------------------------------------------------------------------------------------------- */
+/* ---- sleeping -------------------------------------------------------------------- */
 
 static void test_wait_names_what_is_ready(void)
 {
@@ -210,7 +210,8 @@ static void test_timeouts_are_never_early(void)
     ipcf_stream_close(&other);
 }
 
-/* A read that was armed, slept on in vain and left alone takes nothing away; nor does arming again. */
+/* A read that was armed, slept on in vain and left alone takes nothing away; nor does
+ * arming again. */
 static void test_an_armed_read_loses_nothing(void)
 {
     ipcf_stream one, other;
@@ -258,7 +259,8 @@ static DWORD WINAPI fill_and_end(void *context)
     return 0;
 }
 
-/* The system cancels the write under way; the next call on that direction starts it again, and no byte goes twice. */
+/* The system cancels the write under way; the next call on that direction starts it
+ * again, and no byte goes twice. */
 static void test_a_write_survives_its_thread(void)
 {
     ipcf_stream one, other;

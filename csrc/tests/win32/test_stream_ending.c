@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Every way in which a stream over a named pipe ends: what was written arrives, and then the end.
+ * Every way in which a stream over a named pipe ends: what was written arrives, and
+ * then the end.
  */
 #include "tests/win32/traffic.h"
 
@@ -11,7 +12,8 @@ static DWORD WINAPI fill_and_end(void *context)
     return 0;
 }
 
-/* Everything that was taken arrives, though the pipe is full and a write under way when this end goes. */
+/* Everything that was taken arrives, though the pipe is full and a write under way when
+ * this end goes. */
 static void end_with_a_full_pipe(void (*end)(ipcf_stream *), bool in_thread,
                                  bool from_client)
 {

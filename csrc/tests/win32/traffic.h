@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Bytes that can be checked wherever they turn up, and the loops that send and receive them to the last one.
+ * Bytes that can be checked wherever they turn up, and the loops that send and receive
+ * them to the last one.
  */
 #ifndef IPCF_TESTS_WIN32_TRAFFIC_H
 #define IPCF_TESTS_WIN32_TRAFFIC_H
@@ -12,7 +13,8 @@
 #define SCRATCH_SIZE                                                                   \
     100003u /* prime, and more than a pipe's quota: ends fall on every position */
 
-/* One direction of one stream. The byte at a position depends on the position and on the seed only. */
+/* One direction of one stream. The byte at a position depends on the position and on
+ * the seed only. */
 typedef struct traffic {
     ipcf_stream *stream;
     uint32_t seed;
@@ -82,7 +84,8 @@ static inline void await_handle(ipcf_handle handle)
     CHECK(item.is_ready);
 }
 
-/* Wait until the pipe itself has everything that was written: before, the thread that wrote may not end. */
+/* Wait until the pipe itself has everything that was written: before, the thread that
+ * wrote may not end. */
 static inline void flush(ipcf_stream *stream)
 {
     size_t put;
@@ -115,7 +118,8 @@ static inline void receive_all(traffic *flow)
     }
 }
 
-/* Write until a write stays under way: the pipe is full, and more is waiting. Sets total to what was taken. */
+/* Write until a write stays under way: the pipe is full, and more is waiting. Sets
+ * total to what was taken. */
 static inline void send_until_full(traffic *flow)
 {
     flow->total = 64 * MIB;
@@ -158,7 +162,7 @@ static inline void exchange(traffic *out, traffic *in)
     flush(out->stream);
 }
 
-/* ---- short ones -------------------------------------------------------------------------------------------------- */
+/* ---- short ones ------------------------------------------------------------------ */
 
 static inline void open_pair(ipcf_stream *one, ipcf_stream *other)
 {
