@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
+@disjoint_base
 class MessageChannel:
     """One connection that carries whole messages. Made by its subclasses only. Safe from several threads.
 
-    Timeouts are in seconds, None waits for ever. recv_bytes takes raw bytes, recv_message documents of a codec; a
-    wire that does not tell them apart gives either. Another kind at the head raises ReceiveFailed and stays there.
-    What is returned is the caller's; what is passed in is read before the call returns.
+    Timeouts are in seconds, None waits for ever. recv_bytes takes raw bytes, recv_message documents of a
+    codec; a wire that does not tell them apart gives either. Another kind at the head raises ReceiveFailed
+    and stays there. What is returned is the caller's; what is passed in is read before the call returns.
     """
 
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        """Refuse to be made other than by a subclass."""
     def send_bytes(self, data: Buffer, timeout: float | None = None) -> None: ...
     def send_message(self, data: Buffer, timeout: float | None = None) -> None: ...
     def send_many(self, items: Sequence[Buffer], timeout: float | None = None) -> None: ...

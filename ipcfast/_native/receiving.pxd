@@ -12,8 +12,8 @@ cdef struct partial_body:
     PyObject *bytes
     size_t size
 
-# One message as bytes. Without waits: None when there is none. action: what is being done, for errors. bodies: a list that
-# those which have come after it are added to, up to max_bytes in all.
+# One message as bytes. Without waits: None when there is none. action: what is being done, for errors. bodies: a list
+# that those which have come after it are added to, up to max_bytes in all.
 cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t kind, bint waits, object timeout,
                         str action, list bodies=*, uint64_t max_bytes=*)
 

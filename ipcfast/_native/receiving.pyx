@@ -13,11 +13,11 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from ipcfast import errors
-
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_BAD_FRAME, IPCF_CLOSED, IPCF_CORRUPT, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK,
-    IPCF_SHUT_DOWN, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave,
-    ipcf_channel_next, ipcf_channel_read_body, ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
+    IPCF_AGAIN, IPCF_BAD_FRAME, IPCF_CLOSED, IPCF_CORRUPT, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_KIND_ANY,
+    IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK, IPCF_SHUT_DOWN, IPCF_TIMEOUT, ipcf_channel,
+    ipcf_channel_begin, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_next,
+    ipcf_channel_read_body, ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
 )
 from ipcfast._native.status cimport deadline_of, raise_for_channel
 
@@ -62,8 +62,8 @@ cdef int check_kind(ipcf_channel *channel, uint8_t kind, const ipcf_message *mes
         return 0
     ipcf_channel_leave(channel)
     raise errors.ReceiveFailed(
-        f"{action}: the next message is {kind_name(found)}, not {kind_name(kind)}; it stays at the head, receive it with "
-        "the method for its kind"
+        f"{action}: the next message is {kind_name(found)}, not {kind_name(kind)}; it stays at the head, receive it "
+        "with the method for its kind"
     )
 
 
@@ -226,7 +226,7 @@ cdef object receive_into(ipcf_channel *channel, partial_body *partial, uint8_t k
                 if message.size > <uint64_t>view.len:
                     ipcf_channel_leave(channel)
                     raise errors.MessageTooLarge(
-                        f"{action}: the next message has {message.size} bytes, the buffer {view.len}; the message stays "
+                        f"{action}: the next message has {message.size} bytes, the buffer {view.len}; it stays "
                         "at the head, receive it into a larger buffer",
                         size=message.size,
                         limit=view.len,

@@ -13,8 +13,8 @@ HANDLE_COUNT: int
 class RingSegment:
     """Two rings and their doorbells, before a channel is made of them.
 
-    ``inbound`` is the capacity in bytes of the ring that this side reads, ``outbound`` of the one it writes; both are
-    powers of two between 4096 and 2**30, else ValueError.
+    ``inbound`` is the capacity in bytes of the ring that this side reads, ``outbound`` of the one it writes;
+    both are powers of two between 4096 and 2**30, else ValueError.
     """
 
     @staticmethod

@@ -2,7 +2,7 @@
 """Make channels through shared memory; what they do with messages is MessageChannel's."""
 
 from ipcfast._native.csrc cimport (
-    IPCF_NO_HANDLE, IPCF_OK, IPCF_RING_SEGMENT_MAX_HANDLES, IPCF_RING_VERSION, ipcf_channel_options, ipcf_error,
+    IPCF_OK, IPCF_RING_SEGMENT_MAX_HANDLES, IPCF_RING_VERSION, ipcf_channel_options, ipcf_error,
     ipcf_handle, ipcf_handle_close, ipcf_ring_channel, ipcf_ring_channel_init, ipcf_ring_segment,
     ipcf_ring_segment_adopt, ipcf_ring_segment_close, ipcf_ring_segment_create, ipcf_ring_segment_handle_count,
     ipcf_ring_segment_handles, ipcf_status, ipcf_stream, ipcf_stream_close,

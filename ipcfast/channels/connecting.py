@@ -59,7 +59,9 @@ class ConnectingChannel(IpcChannel):
                     opened = self._acceptor.accept(self._connect_timeout)
                     self._acceptor.close()
                 else:
-                    opened = open_connection(self._address, self._options, self._connect_timeout)
+                    opened = open_connection(
+                        self._address, self._options, self._connect_timeout, lambda: self._is_closed
+                    )
                 if self._is_closed:
                     opened.transport.close()
                     raise ChannelClosed(f"{self!r} was closed while it connected")

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 from ipcfast._native.stream_channel import KIND_HELLO, KIND_REFUSAL, KIND_WELCOME, StreamChannel
 from ipcfast.errors import (
     AddressNotFound,
+    ChannelClosed,
     ChannelTimeout,
     ConnectError,
     Disconnected,
@@ -36,9 +38,16 @@ __all__ = ["open_connection", "open_pair"]
 # soon.
 RETRY_FIRST_SECONDS = 0.001
 RETRY_LONGEST_SECONDS = 0.05
+# How often a client that waits for the server's answer looks whether it is still wanted.
+ANSWER_LOOK_SECONDS = 0.05
 
 
-def open_connection(address: Address, options: Options, timeout: float | None) -> Opened:
+def open_connection(
+    address: Address,
+    options: Options,
+    timeout: float | None,
+    is_given_up: Callable[[], bool] = lambda: False,
+) -> Opened:
     """Connect to a listener and agree on the transport.
 
     Args:
@@ -46,6 +55,7 @@ def open_connection(address: Address, options: Options, timeout: float | None) -
         options: What to ask for.
         timeout: Seconds for finding the server and for its answer. None waits for ever. With 0 there is one
             attempt; a server that is found still gets 5 s to answer.
+        is_given_up: Asked about twenty times a second; once it says True, ChannelClosed is raised.
 
     Raises:
         ValueError: Shared memory was asked for with a foreign framing.
@@ -53,29 +63,35 @@ def open_connection(address: Address, options: Options, timeout: float | None) -
         PermissionDenied: The address or the server is another user's.
         ConnectError: The server refused, or does not speak the handshake.
         ChannelTimeout: Its backlog stayed full, or it did not answer in time.
+        ChannelClosed: ``is_given_up`` said so.
     """
     if address.wants_ring and options.framing != OWN_FRAMING:
         raise ValueError(f"shared memory is agreed on in framing {OWN_FRAMING!r}, not {options.framing!r}")
     deadline = None if timeout is None else time.monotonic() + timeout
-    connection = find_server(address, options, deadline, timeout)
+    connection = find_server(address, options, deadline, timeout, is_given_up)
     if options.framing != OWN_FRAMING:
         return Opened(connection, is_ring=False, framing=options.framing)
     if timeout is not None and timeout <= 0:
         deadline = time.monotonic() + HANDSHAKE_SECONDS
     try:
-        return greet(connection, address, options, deadline)
+        return greet(connection, address, options, deadline, is_given_up)
     except BaseException:
         connection.close()
         raise
 
 
 def find_server(
-    address: Address, options: Options, deadline: float | None, timeout: float | None
+    address: Address,
+    options: Options,
+    deadline: float | None,
+    timeout: float | None,
+    is_given_up: Callable[[], bool],
 ) -> StreamChannel:
     """Connect, again and again until the deadline: the server may be just starting, or busy."""
     path = address.path_to_connect()
     pause = RETRY_FIRST_SECONDS
     while True:
+        check_wanted(address, is_given_up)
         problem: IpcChannelError | None = None
         try:
             connection = connect_stream(path, options)
@@ -88,6 +104,12 @@ def find_server(
             raise not_found(address, path, timeout, problem) from problem
         time.sleep(pause if left is None else min(pause, left))
         pause = min(2 * pause, RETRY_LONGEST_SECONDS)
+
+
+def check_wanted(address: Address, is_given_up: Callable[[], bool]) -> None:
+    """Raise ChannelClosed once nobody wants the connection any more."""
+    if is_given_up():
+        raise ChannelClosed(f"the channel to {address.text} was closed while it connected")
 
 
 def not_found(
@@ -107,7 +129,13 @@ def not_found(
     )
 
 
-def greet(connection: StreamChannel, address: Address, options: Options, deadline: float | None) -> Opened:
+def greet(
+    connection: StreamChannel,
+    address: Address,
+    options: Options,
+    deadline: float | None,
+    is_given_up: Callable[[], bool],
+) -> Opened:
     """Say hello and turn the answer into a transport; the caller closes ``connection`` when this raises."""
     ring = address.wants_ring
     hello = Hello(
@@ -120,7 +148,8 @@ def greet(connection: StreamChannel, address: Address, options: Options, deadlin
     )
     try:
         connection.send_handles(KIND_HELLO, encode(hello), [], remaining(deadline))
-        kind, body, handles = connection.receive_handles(remaining(deadline))
+        await_answer(connection, address, deadline, is_given_up)
+        kind, body, handles = connection.receive_handles(0.0)
     except ChannelTimeout as error:
         raise ChannelTimeout(
             f"the server at {address.text} did not answer the handshake in time: is it calling accept()?"
@@ -149,6 +178,18 @@ def greet(connection: StreamChannel, address: Address, options: Options, deadlin
         raise ConnectError(
             f"the server at {address.text} broke the handshake: {error}", filename=address.text
         ) from error
+
+
+def await_answer(
+    connection: StreamChannel, address: Address, deadline: float | None, is_given_up: Callable[[], bool]
+) -> None:
+    """Return when the answer is there, or the deadline has passed."""
+    while True:
+        left = remaining(deadline)
+        look = ANSWER_LOOK_SECONDS if left is None else min(left, ANSWER_LOOK_SECONDS)
+        if connection.poll(look) or left == 0.0:
+            return
+        check_wanted(address, is_given_up)
 
 
 def adopt(

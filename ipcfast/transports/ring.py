@@ -29,7 +29,6 @@ def offer_ring(control: StreamChannel, answer: Hello, options: Options, *, timeo
     segment = RingSegment.create(inbound=answer.to_server, outbound=answer.to_client)
     try:
         control.send_handles(KIND_WELCOME, encode(answer), segment.handles, timeout)
-        control.watch_peer()
         return RingChannel(control, segment, **limits(options))
     except BaseException:
         segment.close()
@@ -55,7 +54,6 @@ def adopt_ring(
         )
     segment = RingSegment.adopt(handles, inbound=answer.to_client, outbound=answer.to_server)
     try:
-        control.watch_peer()
         return RingChannel(control, segment, **limits(options))
     except BaseException:
         segment.close()

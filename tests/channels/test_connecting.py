@@ -97,3 +97,22 @@ def test_shutdown_before_it_is_open() -> None:
         with pytest.raises(ShuttingDown):
             client.send_bytes(b"x")
         opening.result()
+
+
+def test_closing_ends_the_search_for_a_server() -> None:
+    client = made(timeout=None)
+    searching = Background(client.recv)
+    until_asleep(os.getpid(), searching.native_id)
+    client.close()
+    with pytest.raises(ChannelClosed):
+        searching.result()
+
+
+def test_closing_ends_the_wait_for_an_answer() -> None:
+    with ipcfast.listen(ADDRESS.text):  # nobody accepts
+        client = made(timeout=None)
+        waiting = Background(client.recv)
+        until_asleep(os.getpid(), waiting.native_id)
+        client.close()
+        with pytest.raises(ChannelClosed):
+            waiting.result()
