@@ -64,8 +64,8 @@ def extension(capability: str, c_files: list[str]) -> Extension:
         [f"ipcfast/_native/{capability}.pyx", *(f"csrc/ipcf/{name}.c" for name in names)],
         include_dirs=["csrc"],
         define_macros=[("_GNU_SOURCE", None)] if sys.platform == "linux" else [],
-        extra_compile_args=["-std=c11", "-O2", "-g0", "-fvisibility=hidden", "-pthread"],
-        extra_link_args=["-pthread"],
+        extra_compile_args=["-std=c11", "-O3", "-flto", "-g0", "-fvisibility=hidden", "-pthread"],
+        extra_link_args=["-O3", "-flto", "-pthread"],
         depends=glob("csrc/ipcf/**/*.h", recursive=True),
     )
 
