@@ -13,8 +13,8 @@ from bench.measure import Goal, Verdict, verdicts
 from bench.report import print_verdicts
 from bench.suite import Suite, run_suite
 
-# The part of each goal that is demanded: the machine is shared, and a gate that cries wolf is not believed. On two
-# shared CPUs the same build has been seen to lose a third between runs.
+# The part of each goal that is demanded: the machine is shared, and a gate that cries wolf is not
+# believed. On two shared CPUs the same build has been seen to lose a third between runs.
 SLACK = 0.5
 # Many short blocks: a median over them stands more disturbance than one over few long ones.
 ROUNDS = 15
