@@ -56,6 +56,8 @@ class Msgpack:
             import msgspec
         except ImportError as error:
             raise ImportError("codec 'msgpack' needs msgspec: pip install 'ipcfast[msgspec]'") from error
+        # In older releases its errors are no ValueError.
+        self._failures = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder().decode
 
@@ -67,7 +69,7 @@ class Msgpack:
         """
         try:
             return self._encode(value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except self._failures as error:
             raise SerializationError(f"codec 'msgpack' cannot carry the value: {error}") from error
 
     def decode(self, document: Buffer) -> Any:
@@ -78,7 +80,7 @@ class Msgpack:
         """
         try:
             return self._decode(document)
-        except (TypeError, ValueError, RecursionError) as error:
+        except self._failures as error:
             raise SerializationError(
                 f"message of {len(memoryview(document))} bytes is not MessagePack: {error}"
             ) from error

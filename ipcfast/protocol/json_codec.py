@@ -171,6 +171,8 @@ class MsgspecJson:
     def __init__(self) -> None:
         import msgspec
 
+        # In older releases these are no ValueError.
+        self._failures = (ValueError, RecursionError, msgspec.MsgspecError)
         self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder().decode
 
@@ -187,7 +189,7 @@ class MsgspecJson:
             document = self._encode(value)
             if self._decode(document) == value and not depth_exceeds_limit(document):
                 return document
-        except (TypeError, ValueError, OverflowError, RecursionError):
+        except (TypeError, OverflowError, *self._failures):
             document = b""
         check_value(value)
         # A tuple is not equal to the list that it becomes. What msgspec does not know at all are subclasses
@@ -202,7 +204,7 @@ class MsgspecJson:
         """
         try:
             value = self._decode(document)
-        except (ValueError, RecursionError) as error:
+        except self._failures as error:
             raise unreadable(bytes(document), error) from error
         if depth_exceeds_limit(document if isinstance(document, bytes) else bytes(document)):
             raise too_deep(bytes(document))
