@@ -81,6 +81,17 @@ typedef struct ipcf_message {
     uint8_t kind; /* ipcf_kind */
 } ipcf_message;
 
+/* How long a first attempt to receive, which holds the caller's locks (the GIL), may
+ * take. */
+typedef enum ipcf_look {
+    IPCF_LOOK_ONCE = 0,
+    /* for about 1 us, where the peer surely runs on another CPU */
+    IPCF_LOOK_BRIEFLY = 1,
+    /* and where it surely runs on this one, give the CPU away once: for a caller that
+     * nobody waits for */
+    IPCF_LOOK_AND_YIELD = 2
+} ipcf_look;
+
 /* ---- the common part of every channel -------------------------------------------- */
 
 typedef struct ipcf_channel ipcf_channel;
@@ -93,7 +104,7 @@ typedef struct ipcf_channel_ops {
     ipcf_status (*send_many)(ipcf_channel *, uint8_t, const ipcf_piece *, size_t,
                              size_t *, uint64_t, ipcf_error *);
     ipcf_status (*flush)(ipcf_channel *, uint64_t, ipcf_error *);
-    ipcf_status (*try_begin)(ipcf_channel *, bool, ipcf_message *, ipcf_error *);
+    ipcf_status (*try_begin)(ipcf_channel *, ipcf_look, ipcf_message *, ipcf_error *);
     ipcf_status (*begin)(ipcf_channel *, uint64_t, ipcf_message *, ipcf_error *);
     ipcf_status (*read_body)(ipcf_channel *, void *, size_t, size_t *, uint64_t,
                              ipcf_error *);
@@ -181,10 +192,10 @@ ipcf_channel_flush(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *erro
 /* ---- receiving ------------------------------------------------------------------- */
 
 /* begin without waiting: OK (locked), AGAIN, or a status as begin's. It may leave out
- * asking whether the peer still lives (begin with IPCF_NO_WAIT asks). With look, it
- * looks for about 1 us where that can help. For a first attempt with the GIL held. */
+ * asking whether the peer still lives (begin with IPCF_NO_WAIT asks). For a first
+ * attempt with the GIL held. */
 IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_try_begin(ipcf_channel *channel,
-                                                                 bool look,
+                                                                 ipcf_look look,
                                                                  ipcf_message *message,
                                                                  ipcf_error *error)
 {

@@ -143,7 +143,29 @@ static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *messag
     return IPCF_OK;
 }
 
-ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, bool look,
+/* The ring is empty: look at it a little longer, where that may help. */
+static bool look_longer(ipcf_ring_channel *channel, ipcf_look look)
+{
+    if (look == IPCF_LOOK_ONCE || channel->base.receive_spin.whole_ns == 0 ||
+        ipcf_spin_is_resumed(&channel->base.receive_spin))
+        return false;
+    ipcf_whereabouts peer = ipcf_ring_channel_whereabouts(channel);
+    if (peer == IPCF_PEER_SAME_CPU && look == IPCF_LOOK_AND_YIELD)
+        ipcf_thread_yield();
+    if (peer != IPCF_PEER_ELSEWHERE)
+        return ipcf_ring_has_record(&channel->in);
+    uint64_t until = ipcf_clock_ns() + LOOK_NS;
+    do {
+        for (int i = 0; i < 4; i++) {
+            if (ipcf_ring_has_record(&channel->in))
+                return true;
+            ipcf_cpu_relax();
+        }
+    } while (ipcf_clock_ns() < until);
+    return ipcf_ring_has_record(&channel->in);
+}
+
+ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, ipcf_look look,
                                         ipcf_message *message, ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
@@ -153,16 +175,8 @@ ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, bool look,
         return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_AGAIN
                                                                     : status;
     status = look_at_head(channel, message, error);
-    if (status == IPCF_AGAIN && look && channel->base.receive_spin.whole_ns != 0 &&
-        !ipcf_spin_is_resumed(&channel->base.receive_spin) &&
-        ipcf_ring_channel_whereabouts(channel) == IPCF_PEER_ELSEWHERE) {
-        uint64_t until = ipcf_clock_ns() + LOOK_NS;
-        do {
-            for (int i = 0; i < 4 && !ipcf_ring_has_record(&channel->in); i++)
-                ipcf_cpu_relax();
-            status = look_at_head(channel, message, error);
-        } while (status == IPCF_AGAIN && ipcf_clock_ns() < until);
-    }
+    if (status == IPCF_AGAIN && look_longer(channel, look))
+        status = look_at_head(channel, message, error);
     if (status != IPCF_OK)
         ipcf_ring_channel_leave_receiving(channel);
     return status;

@@ -39,7 +39,8 @@ typedef enum ipcf_whereabouts {
 typedef struct ipcf_spin {
     uint64_t whole_ns;   /* configured; 0 turns spinning off */
     uint64_t allowed_ns; /* at present */
-    uint64_t started_ns; /* of the wait under way; 0: none */
+    uint64_t deadline_ns;
+    uint64_t started_ns; /* of the wait under way; 0: none, or its first turn */
     uint64_t paused_ns;  /* when the wait under way was last interrupted */
     uint64_t until_ns;
     uint32_t turns;
@@ -55,27 +56,35 @@ static inline void ipcf_spin_init(ipcf_spin *spin, uint64_t whole_ns)
 
 static inline void ipcf_spin_begin(ipcf_spin *spin, uint64_t deadline_ns)
 {
-    uint64_t now = ipcf_clock_ns();
-    spin->started_ns = now;
-    spin->until_ns =
-        now + spin->allowed_ns < deadline_ns ? now + spin->allowed_ns : deadline_ns;
+    spin->deadline_ns = deadline_ns;
+    spin->started_ns = 0;
     spin->turns = 0;
 }
 
-/* One turn. False: it is time to sleep (or the deadline has passed). */
+static inline void ipcf_spin_start_clock(ipcf_spin *spin, uint64_t now)
+{
+    uint64_t until = now + spin->allowed_ns;
+    spin->started_ns = now;
+    spin->until_ns = until < spin->deadline_ns ? until : spin->deadline_ns;
+}
+
+/* One turn. False: it is time to sleep (or the deadline has passed). The clock costs as
+ * much as a few pauses, and is not asked in the first turn: on one CPU the peer has
+ * mostly answered when the CPU comes back. */
 static inline bool ipcf_spin_turn(ipcf_spin *spin, ipcf_whereabouts peer)
 {
-    if (spin->whole_ns == 0)
-        return false;
-    if (peer == IPCF_PEER_ELSEWHERE) {
-        ipcf_cpu_relax();
-        /* reading the clock costs as much as a few pauses */
-        if ((++spin->turns & 7u) != 0)
+    if (spin->whole_ns != 0) {
+        uint32_t turn = spin->turns++;
+        if (peer == IPCF_PEER_ELSEWHERE)
+            ipcf_cpu_relax();
+        else
+            ipcf_thread_yield();
+        if (turn == 0 || (peer == IPCF_PEER_ELSEWHERE && (turn & 7u) != 0))
             return true;
-    } else {
-        ipcf_thread_yield();
     }
     uint64_t now = ipcf_clock_ns();
+    if (spin->started_ns == 0)
+        ipcf_spin_start_clock(spin, now);
     return now < spin->until_ns && (peer != IPCF_PEER_SAME_CPU ||
                                     now - spin->started_ns < IPCF_SPIN_SAME_CPU_NS);
 }
@@ -97,7 +106,8 @@ static inline bool ipcf_spin_is_resumed(const ipcf_spin *spin)
 /* The wait is over. slept: it went as far as sleeping. */
 static inline void ipcf_spin_end(ipcf_spin *spin, bool slept)
 {
-    if (slept && ipcf_clock_ns() - spin->started_ns > IPCF_SPIN_LONG_WAIT_NS)
+    if (slept && spin->started_ns != 0 &&
+        ipcf_clock_ns() - spin->started_ns > IPCF_SPIN_LONG_WAIT_NS)
         spin->allowed_ns = spin->allowed_ns / 2 > spin->whole_ns / 16
                                ? spin->allowed_ns / 2
                                : spin->whole_ns / 16;

@@ -32,7 +32,7 @@ ipcf_status ipcf_stream_channel_flush(ipcf_channel *base, uint64_t deadline_ns,
                                       ipcf_error *error);
 
 /* stream_channel_receive.c */
-ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, bool look,
+ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, ipcf_look look,
                                           ipcf_message *message, ipcf_error *error);
 ipcf_status ipcf_stream_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
                                       ipcf_message *message, ipcf_error *error);

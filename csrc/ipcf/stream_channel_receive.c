@@ -77,7 +77,7 @@ static void end_handshake(ipcf_stream_channel *channel, const ipcf_message *mess
     }
 }
 
-ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, bool look,
+ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, ipcf_look look,
                                           ipcf_message *message, ipcf_error *error)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);

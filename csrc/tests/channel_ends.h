@@ -175,7 +175,7 @@ static inline void check_receive(ipcf_stream_channel *channel, const char *text)
 
 static inline ipcf_status try_begin(ipcf_stream_channel *channel, ipcf_message *message)
 {
-    return ipcf_channel_try_begin(&channel->base, false, message, &failure);
+    return ipcf_channel_try_begin(&channel->base, IPCF_LOOK_ONCE, message, &failure);
 }
 
 /* What a receive says that must not give a message. */

@@ -356,24 +356,6 @@ static void a_forked_child_abandons_what_is_being_closed(void)
     }
 }
 
-/* ---- waits ----------------------------------------------------------------------- */
-
-static void a_wait_that_was_given_up_leaves_no_trace(void)
-{
-    ipcf_spin spin;
-    ipcf_spin_init(&spin, UINT64_MAX);
-    CHECK(spin.whole_ns ==
-          IPCF_SLEEP_FIRST_NS); /* nobody looks for signals meanwhile */
-    CHECK(!ipcf_spin_is_resumed(&spin));
-    ipcf_spin_begin(&spin, IPCF_NEVER);
-    ipcf_spin_pause(&spin);
-    CHECK(ipcf_spin_is_resumed(&spin));
-    spin.paused_ns -= IPCF_SPIN_RESUME_NS;
-    CHECK(!ipcf_spin_is_resumed(&spin));
-    ipcf_spin_end(&spin, true);
-    CHECK(!ipcf_spin_is_resumed(&spin));
-}
-
 int main(void)
 {
     alarm(250);
@@ -385,6 +367,5 @@ int main(void)
     RUN(what_cannot_be_opened_takes_nothing);
     RUN(a_forked_child_abandons_what_threads_of_the_parent_use);
     RUN(a_forked_child_abandons_what_is_being_closed);
-    RUN(a_wait_that_was_given_up_leaves_no_trace);
     return 0;
 }

@@ -102,8 +102,9 @@ static ipcf_status receive_some(battle *fight, uint64_t *random, uint64_t *sum)
     ipcf_message message;
     uint64_t start = ipcf_clock_ns(), way = next_random(random) % 8;
     ipcf_status status =
-        way == 0   ? ipcf_channel_poll(channel, start + WAIT_NS, NULL)
-        : way == 1 ? ipcf_channel_try_begin(channel, true, &message, NULL)
+        way == 0 ? ipcf_channel_poll(channel, start + WAIT_NS, NULL)
+        : way == 1
+            ? ipcf_channel_try_begin(channel, IPCF_LOOK_AND_YIELD, &message, NULL)
         : way == 2 ? ipcf_channel_begin(channel, IPCF_NO_WAIT, &message, NULL)
                    : ipcf_channel_begin(channel, start + WAIT_NS, &message, NULL);
     checked(status, start);

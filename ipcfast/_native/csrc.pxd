@@ -134,6 +134,11 @@ cdef extern from "ipcf/stream.h" nogil:
 
 
 cdef extern from "ipcf/channel.h" nogil:
+    ctypedef enum ipcf_look:
+        IPCF_LOOK_ONCE
+        IPCF_LOOK_BRIEFLY
+        IPCF_LOOK_AND_YIELD
+
     ctypedef enum ipcf_channel_state:
         IPCF_STATE_OPEN
         IPCF_STATE_SHUT_DOWN
@@ -176,7 +181,7 @@ cdef extern from "ipcf/channel.h" nogil:
     ipcf_status ipcf_channel_send_many(ipcf_channel *channel, uint8_t kind, const ipcf_piece *bodies,
                                        size_t count, size_t *sent, uint64_t deadline_ns, ipcf_error *error)
     ipcf_status ipcf_channel_flush(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
-    ipcf_status ipcf_channel_try_begin(ipcf_channel *channel, bint look, ipcf_message *message,
+    ipcf_status ipcf_channel_try_begin(ipcf_channel *channel, ipcf_look look, ipcf_message *message,
                                        ipcf_error *error)
     ipcf_status ipcf_channel_begin(ipcf_channel *channel, uint64_t deadline_ns, ipcf_message *message,
                                    ipcf_error *error)

@@ -19,6 +19,7 @@ from ipcfast._native.csrc cimport (
     ipcf_channel_begin, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_next,
     ipcf_channel_read_body, ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
 )
+from ipcfast._native.interpreter cimport how_to_look
 from ipcfast._native.status cimport deadline_of, raise_for_channel
 
 
@@ -156,7 +157,7 @@ cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t ki
     cdef PyObject *whole
     cdef uint64_t deadline = deadline_of(timeout) if waits else IPCF_NO_WAIT
     error.what = NULL
-    cdef ipcf_status status = ipcf_channel_try_begin(channel, waits, &message, &error)
+    cdef ipcf_status status = ipcf_channel_try_begin(channel, how_to_look(waits), &message, &error)
     while True:
         if status == IPCF_AGAIN or status == IPCF_INTERRUPTED:
             status = begin(channel, deadline, &message, &error)
