@@ -15,15 +15,16 @@ ipcf_status ipcf_buffer_reserve(ipcf_buffer *buffer, size_t size, ipcf_error *er
         return IPCF_OK;
     if (size > SIZE_MAX / 2 - held)
         return ipcf_fail(error, IPCF_NO_MEMORY, "buffer size", SIZE_MAX / 2, size);
-    /* Moving is only worth it when at least half of the buffer is free: else the cost
-     * is quadratic. */
+    /* Moving is only worth it when at least half of the buffer is free, else it grows:
+     * so that whatever flows through, each byte is moved a few times at most. */
     if (held + size <= buffer->capacity && held <= buffer->capacity / 2) {
         memmove(buffer->data, buffer->data + buffer->start, held);
     } else {
-        size_t capacity =
-            buffer->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : buffer->capacity;
-        while (capacity < held + size)
+        size_t capacity = buffer->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY / 2
+                                                               : buffer->capacity;
+        do
             capacity *= 2;
+        while (capacity < held + size);
         if (buffer->start != 0)
             memmove(buffer->data, buffer->data + buffer->start, held);
         uint8_t *data = realloc(buffer->data, capacity);

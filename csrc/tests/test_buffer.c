@@ -86,6 +86,28 @@ static void what_flows_through_does_not_make_it_grow(void)
     ipcf_buffer_free(&buffer);
 }
 
+/* A reader asks for room that it seldom fills, and stays behind by any amount. */
+static void no_byte_is_moved_often(void)
+{
+    for (size_t behind = 0; behind < 200000; behind += 4999) {
+        ipcf_buffer buffer = {0};
+        size_t put = 0, moved = 0;
+        while (put < 4000000) {
+            size_t start = buffer.start, capacity = buffer.capacity;
+            CHECK_OK(ipcf_buffer_reserve(&buffer, 4096, NULL));
+            if (buffer.start != start || buffer.capacity != capacity)
+                moved += ipcf_buffer_size(&buffer);
+            buffer.end += 100;
+            put += 100;
+            if (ipcf_buffer_size(&buffer) > behind)
+                ipcf_buffer_consume(&buffer, 100);
+        }
+        CHECK(moved <= 3 * put);
+        CHECK(buffer.capacity <= 4 * (behind + 8192));
+        ipcf_buffer_free(&buffer);
+    }
+}
+
 static void shrinking_gives_back_what_is_empty_and_large(void)
 {
     ipcf_buffer buffer = {0};
@@ -131,6 +153,7 @@ int main(void)
     RUN(it_is_first_in_first_out);
     RUN(room_is_where_reserve_says);
     RUN(what_flows_through_does_not_make_it_grow);
+    RUN(no_byte_is_moved_often);
     RUN(shrinking_gives_back_what_is_empty_and_large);
     RUN(sizes_that_cannot_be_change_nothing);
     return 0;
