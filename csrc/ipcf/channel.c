@@ -118,6 +118,23 @@ void ipcf_channel_take(ipcf_lock *lock)
         continue;
 }
 
+ipcf_status ipcf_channel_go_on(const ipcf_channel *channel, uint64_t *started_ns,
+                               uint64_t deadline_ns, ipcf_error *error)
+{
+    IPCF_TEST_STEP("between two parts");
+    ipcf_status status = ipcf_channel_state_status(channel, error);
+    if (status != IPCF_OK)
+        return status;
+    uint64_t now = ipcf_clock_ns();
+    if (*started_ns == 0)
+        *started_ns = now;
+    if (deadline_ns != IPCF_NO_WAIT && now >= deadline_ns)
+        return ipcf_fail(error, IPCF_TIMEOUT, "in mid-message", 0, 0);
+    if (now - *started_ns >= IPCF_SLEEP_MAX_NS)
+        return ipcf_fail(error, IPCF_INTERRUPTED, "time to look for signals", 0, 0);
+    return IPCF_OK;
+}
+
 ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size_t size,
                                    ipcf_status status, ipcf_error *error)
 {

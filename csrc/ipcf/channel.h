@@ -14,8 +14,10 @@
  *
  * A function with a deadline waits, with the direction's lock held, until the deadline,
  * or until close or shut_down from any thread, or the peer's end; call it without the
- * GIL. IPCF_NO_WAIT makes it a single step that never sleeps. INTERRUPTED means: run
- * signal handlers, then call again with the same deadline; nothing is lost.
+ * GIL. Where a long message never has to be waited for, all this is looked at between
+ * its parts. IPCF_NO_WAIT makes it a single step that never sleeps, and that finishes
+ * what needs no waiting. INTERRUPTED means: run signal handlers, then call again with the
+ * same deadline; nothing is lost.
  *
  * A send that timed out or was interrupted after its first byte went out is *begun*:
  * error->what is ipcf_channel_begun, the channel keeps a copy of the rest, and the
@@ -301,8 +303,17 @@ IPCF_MUST_CHECK ipcf_status ipcf_channel_enter(ipcf_channel *channel, ipcf_lock 
 /* Take a lock whatever the state: for ending. */
 void ipcf_channel_take(ipcf_lock *lock);
 
-/* The peer broke the protocol (or memory ran out in mid-message): remember why, hang
- * up, wake everyone. A direction's lock is held. Returns status. */
+/* Asked between two parts of a long message, and between messages sent together, when
+ * no wait asks instead: whether to go on. The state's status; TIMEOUT: the deadline has
+ * passed (NO_WAIT: never, what needs no waiting may be finished); INTERRUPTED: it is
+ * time to look for signals. *started_ns: 0 at first, filled in here. */
+IPCF_MUST_CHECK ipcf_status ipcf_channel_go_on(const ipcf_channel *channel,
+                                               uint64_t *started_ns,
+                                               uint64_t deadline_ns, ipcf_error *error);
+
+/* The peer broke the protocol (or bytes of a message were lost here, for want of memory
+ * or descriptors): remember why (never NULL), hang up, wake everyone. A direction's lock
+ * is held. Returns status. */
 ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status,
                                const ipcf_error *why, ipcf_error *error);
 

@@ -283,10 +283,10 @@ ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t s
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     *got = 0;
     ipcf_record record;
-    while (*got < size && channel->body_left != 0) {
-        ipcf_status status = ipcf_channel_state_status(base, error);
-        if (status == IPCF_OK)
-            status = peek(channel, &record, error);
+    uint64_t started_ns = 0;
+    ipcf_status status = ipcf_channel_state_status(base, error);
+    while (status == IPCF_OK && *got < size && channel->body_left != 0) {
+        status = peek(channel, &record, error);
         if (status == IPCF_AGAIN) {
             status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
             if (status == IPCF_DISCONNECTED)
@@ -300,10 +300,10 @@ ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t s
             status = read_part(channel, &record, (uint8_t *)dest + *got, size - *got,
                                &part, error);
         *got += part;
-        if (status != IPCF_OK)
-            return status;
+        if (status == IPCF_OK && *got < size && channel->body_left != 0)
+            status = ipcf_channel_go_on(base, &started_ns, deadline_ns, error);
     }
-    return IPCF_OK;
+    return status;
 }
 
 /* ---- polling --------------------------------------------------------------------- */

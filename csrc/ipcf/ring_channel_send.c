@@ -173,9 +173,8 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
     uint32_t part =
         message->left < most - prefix ? (uint32_t)message->left : most - prefix;
     uint8_t *payload;
-    ipcf_status status = ipcf_channel_state_status(&channel->base, error);
-    if (status == IPCF_OK)
-        status = claim_until(channel, prefix + part, &payload, deadline_ns, error);
+    ipcf_status status =
+        claim_until(channel, prefix + part, &payload, deadline_ns, error);
     if (status != IPCF_OK)
         return status;
     uint64_t total = message->left;
@@ -194,8 +193,12 @@ static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const voi
                              size_t size, uint64_t deadline_ns, ipcf_error *error)
 {
     outgoing message = {.body = body, .left = size, .kind = kind};
+    uint64_t started_ns = 0;
     while (message.left != 0) {
         ipcf_status status = push_part(channel, &message, deadline_ns, error);
+        if (status == IPCF_OK && message.left != 0)
+            status =
+                ipcf_channel_go_on(&channel->base, &started_ns, deadline_ns, error);
         if (status == IPCF_OK)
             continue;
         bool can_go_on = status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED;
@@ -214,12 +217,16 @@ static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns,
 {
     ipcf_buffer *unsent = &channel->base.unsent;
     outgoing rest = {.kind = channel->unsent_kind, .begun = true};
+    uint64_t started_ns = 0;
     while (ipcf_buffer_size(unsent) != 0) {
         rest.body = unsent->data + unsent->start;
         rest.left = ipcf_buffer_size(unsent);
         size_t before = rest.left;
         ipcf_status status = push_part(channel, &rest, deadline_ns, error);
         ipcf_buffer_consume(unsent, before - rest.left);
+        if (status == IPCF_OK && rest.left != 0)
+            status =
+                ipcf_channel_go_on(&channel->base, &started_ns, deadline_ns, error);
         if (status != IPCF_OK)
             return status;
     }
@@ -323,12 +330,15 @@ ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
     ipcf_status status = enter_sending(channel, deadline_ns, error);
     if (status != IPCF_OK)
         return status;
-    uint64_t unpublished = 0;
+    uint64_t unpublished = 0, started_ns = 0;
     while (*sent < count) {
         status =
             push_one(channel, kind, &bodies[*sent], &unpublished, deadline_ns, error);
         bool begun = ipcf_buffer_size(&channel->base.unsent) != 0;
         *sent += status == IPCF_OK || begun ? 1u : 0u;
+        /* the clock would cost as much as a short message */
+        if (status == IPCF_OK && unpublished == 0 && *sent < count)
+            status = ipcf_channel_go_on(base, &started_ns, deadline_ns, error);
         if (status != IPCF_OK)
             break;
     }
