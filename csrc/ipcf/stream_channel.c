@@ -9,6 +9,10 @@
 #include "ipcf/ready_set.h"
 #include "ipcf/stream_channel_internal.h"
 
+/* A peer that drains what is left of a begun send as fast as it is written must not
+ * keep us from leaving. */
+#define GOODBYE_WRITES 64
+
 /* ---- the ready handle ------------------------------------------------------------ */
 
 static ipcf_status make_ready_set(ipcf_stream_channel *channel, ipcf_error *error)
@@ -43,16 +47,19 @@ static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle,
 
 /* ---- ending ---------------------------------------------------------------------- */
 
-/* Finish a begun send as far as that goes without waiting. False: something is left. */
+/* Finish a begun send as far as that goes without waiting, and soon. False: something
+ * is left. */
 static bool push_unsent(ipcf_channel *base)
 {
     ipcf_buffer *unsent = &base->unsent;
-    while (ipcf_buffer_size(unsent) != 0) {
+    for (int writes = 0; ipcf_buffer_size(unsent) != 0; writes++) {
         size_t put;
         ipcf_piece rest = {unsent->data + unsent->start, ipcf_buffer_size(unsent)};
-        if (ipcf_stream_try_write(&base->stream, &rest, 1, &put, NULL) != IPCF_OK)
+        if (writes == GOODBYE_WRITES ||
+            ipcf_stream_try_write(&base->stream, &rest, 1, &put, NULL) != IPCF_OK)
             return false;
         ipcf_buffer_consume(unsent, put);
+        IPCF_TEST_STEP("between two parts");
     }
     return true;
 }
@@ -141,7 +148,8 @@ ipcf_status ipcf_stream_channel_init(ipcf_stream_channel *channel, ipcf_stream *
     ipcf_frame_decoder_init(&channel->decoder,
                             options->sniff ? IPCF_FRAMING_SNIFF : options->framing,
                             bounded.message_limit, options->skip_noise);
-    channel->takes_handles = options->sniff || options->framing == IPCF_FRAMING_LENGTH;
+    channel->in_handshake = options->sniff || options->framing == IPCF_FRAMING_LENGTH;
+    channel->takes_handles = channel->in_handshake && !options->sniff;
     ipcf_status status =
         ipcf_buffer_reserve(&channel->incoming, IPCF_INCOMING_SIZE, error);
     if (status == IPCF_OK)
@@ -166,8 +174,13 @@ ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel,
     status = ipcf_channel_enter(base, &base->receive_lock, IPCF_NO_WAIT, error);
     if (status == IPCF_OK) {
         size_t held = ipcf_buffer_size(&channel->incoming);
-        if (held != 0 || channel->in_body || ipcf_buffer_size(&base->unsent) != 0) {
-            status = ipcf_fail(error, IPCF_INVALID, "bytes are on their way", 0, held);
+        size_t unsent = ipcf_buffer_size(&base->unsent);
+        if (held != 0 || channel->in_body) {
+            status =
+                ipcf_fail(error, IPCF_BAD_FRAME, "bytes behind the handshake", 0, held);
+        } else if (unsent != 0) {
+            status =
+                ipcf_fail(error, IPCF_INVALID, "a send is not finished", 0, unsent);
         } else {
             *stream = base->stream;
             base->stream = IPCF_STREAM_NONE;

@@ -36,7 +36,8 @@ typedef struct ipcf_stream_channel {
     /* TOO_LARGE or NOISE that poll or next came upon; the next begin returns it */
     ipcf_status pending;
     ipcf_error pending_error;
-    bool takes_handles; /* until the first ordinary message */
+    bool in_handshake;  /* frames of a handshake are let in */
+    bool takes_handles; /* likewise; never where it sniffs: an acceptor gets none */
     size_t handle_count;
     ipcf_handle handles[IPCF_STREAM_MAX_HANDLES]; /* received, not yet asked for */
     /* with base.ready_set: rung while `incoming` holds a whole message or the end */
@@ -64,7 +65,12 @@ IPCF_MUST_CHECK ipcf_status ipcf_stream_channel_send_handles(
 
 /* Receive one whole message and the handles that came along with it; *handle_count is
  * the room on entry. TOO_LARGE where the body does not fit into room; it stays at the
- * head. */
+ * head.
+ *
+ * A handshake is one frame each way, and comes first: when this has given one, or an
+ * ordinary receive has, further ones (kinds from HELLO on) are BAD_FRAME, and handles
+ * are closed as they come. A channel that sniffs never takes any. Where this process
+ * has no descriptor left for a handle the channel ends with that OS_ERROR. */
 IPCF_MUST_CHECK ipcf_status ipcf_stream_channel_receive_handles(
     ipcf_stream_channel *channel, uint8_t *kind, void *body, size_t room, size_t *size,
     ipcf_handle *handles, size_t *handle_count, uint64_t deadline_ns,
@@ -89,8 +95,8 @@ IPCF_MUST_CHECK ipcf_status ipcf_stream_channel_read_handle(
     ipcf_stream_channel *channel, ipcf_handle *handle, ipcf_error *error);
 
 /* Give the stream to someone else (a ring channel's control); the channel becomes
- * CLOSED without closing it. INVALID when received bytes are waiting or a begun send is
- * not finished. */
+ * CLOSED without closing it. BAD_FRAME when the peer has said more than its handshake;
+ * INVALID when a begun send is not finished. */
 IPCF_MUST_CHECK ipcf_status ipcf_stream_channel_release_stream(
     ipcf_stream_channel *channel, ipcf_stream *stream, ipcf_error *error);
 

@@ -27,30 +27,29 @@ static uint64_t size_of_head(const ipcf_stream_channel *channel)
 
 /* ---- reading --------------------------------------------------------------------- */
 
-/* The stream cannot go on. why is what error was filled with, where there is one. */
-static ipcf_status break_off(ipcf_stream_channel *channel, ipcf_status status,
-                             const ipcf_error *why)
-{
-    return ipcf_channel_break(&channel->base, status, why, NULL);
-}
-
 /* While a handshake may be under way no read may lose the handles that come along. */
 static ipcf_status read_handles(ipcf_stream_channel *channel, uint8_t *data,
                                 size_t room, size_t *got, ipcf_error *error)
 {
+    ipcf_error why;
     size_t count = IPCF_STREAM_MAX_HANDLES - channel->handle_count;
     ipcf_status status = ipcf_stream_try_read_handles(
         &channel->base.stream, data, room, got,
-        channel->handles + channel->handle_count, &count, error);
-    if (status == IPCF_OK)
+        channel->handles + channel->handle_count, &count, &why);
+    if (status == IPCF_OK) {
         channel->handle_count += count;
-    else if (status == IPCF_BAD_FRAME)
-        return break_off(channel, status, error);
+        return status;
+    }
+    if (*got != 0) /* bytes that are lost with their handles */
+        return ipcf_channel_break(&channel->base, status, &why, error);
+    if (error != NULL)
+        *error = why;
     return status;
 }
 
 ipcf_status ipcf_intake_fill(ipcf_stream_channel *channel, ipcf_error *error)
 {
+    IPCF_TEST_STEP("about to read");
     ipcf_buffer *buffer = &channel->incoming;
     size_t wanted = buffer->capacity == 0 ? IPCF_INCOMING_SIZE : READ_ROOM, got = 0;
     if (channel->has_head && size_of_head(channel) > held(channel) + wanted &&
@@ -120,8 +119,9 @@ static ipcf_status tell_noise(ipcf_stream_channel *channel, ipcf_error *error)
 /* OK: head describes the frame at the start. */
 static ipcf_status decode(ipcf_stream_channel *channel, ipcf_error *error)
 {
+    ipcf_error why;
     ipcf_status status = ipcf_frame_decode(&channel->decoder, bytes(channel),
-                                           held(channel), &channel->head, error);
+                                           held(channel), &channel->head, &why);
     switch (status) {
     case IPCF_OK:
         channel->has_head = true;
@@ -143,8 +143,16 @@ static ipcf_status decode(ipcf_stream_channel *channel, ipcf_error *error)
     case IPCF_NOISE:
         return tell_noise(channel, error);
     default:
-        return break_off(channel, status, error);
+        return ipcf_channel_break(&channel->base, status, &why, error);
     }
+}
+
+ipcf_status ipcf_intake_refuse_kind(ipcf_stream_channel *channel, uint8_t kind,
+                                    ipcf_error *error)
+{
+    ipcf_error why;
+    ipcf_status status = ipcf_fail(&why, IPCF_BAD_FRAME, "kind", IPCF_KIND_BYTES, kind);
+    return ipcf_channel_break(&channel->base, status, &why, error);
 }
 
 /* The message that read_body is in the middle of. */
@@ -183,8 +191,12 @@ ipcf_status ipcf_intake_head(ipcf_stream_channel *channel, ipcf_message *message
     }
     const ipcf_frame *head = &channel->head;
     uint64_t total = size_of_head(channel);
-    if (IPCF_UNLIKELY(head->kind == IPCF_KIND_GOODBYE))
-        return tell_goodbye(channel, error);
+    if (IPCF_UNLIKELY(head->kind >= IPCF_KIND_GOODBYE)) {
+        if (head->kind == IPCF_KIND_GOODBYE)
+            return tell_goodbye(channel, error);
+        if (!channel->in_handshake)
+            return ipcf_intake_refuse_kind(channel, head->kind, error);
+    }
     if (IPCF_LIKELY(total <= held(channel))) {
         *message = (ipcf_message){.size = head->body_size,
                                   .data = bytes(channel) + head->header_size,
@@ -202,15 +214,17 @@ ipcf_status ipcf_intake_head(ipcf_stream_channel *channel, ipcf_message *message
     return tell_body(channel, message);
 }
 
-ipcf_status ipcf_intake_look(ipcf_stream_channel *channel, ipcf_message *message,
-                             ipcf_error *error)
+ipcf_status ipcf_intake_look(ipcf_stream_channel *channel, unsigned fills,
+                             ipcf_message *message, ipcf_error *error)
 {
-    for (;;) {
+    for (;; fills--) {
         ipcf_status status = ipcf_intake_head(channel, message, error);
         if (status != IPCF_AGAIN)
             return status;
         if (channel->at_end)
             return ipcf_intake_ended(channel, error);
+        if (fills == 0)
+            return ipcf_fail(error, IPCF_INTERRUPTED, "passing over bytes", 0, 0);
         status = ipcf_intake_fill(channel, error);
         if (status != IPCF_OK && status != IPCF_DISCONNECTED)
             return status;

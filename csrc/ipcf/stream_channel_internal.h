@@ -12,6 +12,12 @@
 #define IPCF_INCOMING_SIZE ((size_t)64 << 10)
 #define IPCF_INCOMING_KEEP ((size_t)256 << 10)
 
+/* Reads of bytes that make no message (an oversized body that is passed over, blank
+ * lines, an endless line) before somebody looks at the clock and for signals; and in a
+ * first attempt, while the caller holds locks of its own. */
+#define IPCF_FILLS_AT_ONCE 64u
+#define IPCF_FILLS_IN_A_LOOK 4u
+
 /* base is the first member. */
 static inline ipcf_stream_channel *ipcf_stream_channel_of(ipcf_channel *base)
 {
@@ -48,12 +54,14 @@ ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
 /* ---- the wait ladder (stream_channel_wait.c) ------------------------------------- */
 
 /* What one wait is for: a step that is tried again and again until it says something
- * else than AGAIN. */
+ * else than AGAIN. A step of many system calls asks ipcf_channel_go_on between them. */
 typedef struct ipcf_waiting ipcf_waiting;
 struct ipcf_waiting {
     ipcf_status (*step)(ipcf_stream_channel *channel, ipcf_waiting *waiting,
                         ipcf_error *error);
     ipcf_spin *spin;
+    uint64_t deadline_ns;
+    uint64_t started_ns; /* for ipcf_channel_go_on */
     bool for_writing;
     bool progressed; /* set by the step: bytes have moved, though not enough of them */
 };
@@ -62,8 +70,7 @@ struct ipcf_waiting {
  * deadline (TIMEOUT), a signal or a lapse (INTERRUPTED), or the end of the channel. The
  * direction's lock is held throughout. */
 ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
-                                      ipcf_waiting *waiting, uint64_t deadline_ns,
-                                      ipcf_error *error);
+                                      ipcf_waiting *waiting, ipcf_error *error);
 
 /* Whether the peer's process has ended; false where it is not watched. */
 bool ipcf_stream_channel_peer_has_ended(ipcf_stream_channel *channel);
@@ -84,9 +91,14 @@ ipcf_status ipcf_intake_head(ipcf_stream_channel *channel, ipcf_message *message
                              ipcf_error *error);
 
 /* The same, with reading what is there. DISCONNECTED at the end of the stream, when all
- * has been handed out. */
-ipcf_status ipcf_intake_look(ipcf_stream_channel *channel, ipcf_message *message,
-                             ipcf_error *error);
+ * has been handed out. INTERRUPTED: so many reads have brought no message, and there may
+ * be more. */
+ipcf_status ipcf_intake_look(ipcf_stream_channel *channel, unsigned fills,
+                             ipcf_message *message, ipcf_error *error);
+
+/* The peer says what only a handshake may hold. Returns BAD_FRAME. */
+ipcf_status ipcf_intake_refuse_kind(ipcf_stream_channel *channel, uint8_t kind,
+                                    ipcf_error *error);
 
 /* Whether begin would not block, as far as `incoming` tells. */
 bool ipcf_intake_is_ready(ipcf_stream_channel *channel);

@@ -16,8 +16,8 @@ static ipcf_status look_step(ipcf_stream_channel *channel, ipcf_waiting *waiting
                              ipcf_error *error)
 {
     size_t before = ipcf_buffer_size(&channel->incoming);
-    ipcf_status status =
-        ipcf_intake_look(channel, ((arrival *)waiting)->message, error);
+    ipcf_status status = ipcf_intake_look(channel, IPCF_FILLS_AT_ONCE,
+                                          ((arrival *)waiting)->message, error);
     waiting->progressed = ipcf_buffer_size(&channel->incoming) != before;
     return status;
 }
@@ -33,10 +33,10 @@ static ipcf_status take_pending(ipcf_stream_channel *channel, ipcf_error *error)
 
 /* The step has said AGAIN: wait as long as allowed (NO_WAIT: TIMEOUT). */
 static ipcf_status wait_for(ipcf_stream_channel *channel, ipcf_waiting *waiting,
-                            uint64_t deadline_ns, ipcf_error *error)
+                            ipcf_error *error)
 {
-    if (deadline_ns != IPCF_NO_WAIT)
-        return ipcf_stream_channel_await(channel, waiting, deadline_ns, error);
+    if (waiting->deadline_ns != IPCF_NO_WAIT)
+        return ipcf_stream_channel_await(channel, waiting, error);
     if (!ipcf_stream_channel_check_peer(channel))
         return ipcf_fail(error, IPCF_TIMEOUT, "nothing has come", 0, 0);
     /* what it sent last may have come after we looked */
@@ -47,9 +47,19 @@ static ipcf_status wait_for(ipcf_stream_channel *channel, ipcf_waiting *waiting,
     return ipcf_intake_ended(channel, error);
 }
 
+/* A step that passed over bytes until it was INTERRUPTED has not looked at the clock. */
+static ipcf_status unless_late(ipcf_status status, uint64_t deadline_ns,
+                               ipcf_error *error)
+{
+    if (IPCF_UNLIKELY(status == IPCF_INTERRUPTED && ipcf_clock_ns() >= deadline_ns))
+        return ipcf_fail(error, IPCF_TIMEOUT, "passing over bytes", 0, 0);
+    return status;
+}
+
 /* Enter and look, without waiting. AGAIN: still entered. */
-static ipcf_status enter_and_look(ipcf_stream_channel *channel, uint64_t deadline_ns,
-                                  ipcf_message *message, ipcf_error *error)
+static ipcf_status enter_and_look(ipcf_stream_channel *channel, unsigned fills,
+                                  uint64_t deadline_ns, ipcf_message *message,
+                                  ipcf_error *error)
 {
     ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
                                             deadline_ns, error);
@@ -58,7 +68,7 @@ static ipcf_status enter_and_look(ipcf_stream_channel *channel, uint64_t deadlin
     if (IPCF_UNLIKELY(channel->pending != IPCF_OK))
         status = take_pending(channel, error);
     else
-        status = ipcf_intake_look(channel, message, error);
+        status = ipcf_intake_look(channel, fills, message, error);
     if (status == IPCF_AGAIN)
         return status;
     if (!channel->in_body)
@@ -68,13 +78,22 @@ static ipcf_status enter_and_look(ipcf_stream_channel *channel, uint64_t deadlin
     return status;
 }
 
-/* The first ordinary message ends the handshake. */
-static void end_handshake(ipcf_stream_channel *channel, const ipcf_message *message)
+static void end_handshake(ipcf_stream_channel *channel)
 {
-    if (IPCF_UNLIKELY(channel->takes_handles && message->kind < IPCF_KIND_GOODBYE)) {
-        channel->takes_handles = false;
-        ipcf_intake_drop_handles(channel);
-    }
+    channel->in_handshake = channel->takes_handles = false;
+    ipcf_intake_drop_handles(channel);
+}
+
+/* An ordinary receive has found a message, which ends the handshake. Not OK: left. */
+static ipcf_status leave_handshake(ipcf_stream_channel *channel,
+                                   const ipcf_message *message, ipcf_error *error)
+{
+    end_handshake(channel);
+    if (message->kind < IPCF_KIND_GOODBYE)
+        return IPCF_OK;
+    ipcf_status status = ipcf_intake_refuse_kind(channel, message->kind, error);
+    ipcf_stream_channel_leave_receiving(channel);
+    return status;
 }
 
 ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, ipcf_look look,
@@ -82,27 +101,40 @@ ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, ipcf_look look,
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
     (void)look; /* one system call is as long as the look would be */
-    ipcf_status status = enter_and_look(channel, IPCF_NO_WAIT, message, error);
-    if (IPCF_LIKELY(status == IPCF_OK))
-        end_handshake(channel, message);
-    else if (status == IPCF_AGAIN)
+    ipcf_status status =
+        enter_and_look(channel, IPCF_FILLS_IN_A_LOOK, IPCF_NO_WAIT, message, error);
+    if (IPCF_UNLIKELY(status == IPCF_OK && channel->in_handshake))
+        return leave_handshake(channel, message, error);
+    if (status == IPCF_AGAIN)
         ipcf_stream_channel_leave_receiving(channel);
-    return status == IPCF_TIMEOUT ? IPCF_AGAIN : status;
+    return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_AGAIN : status;
+}
+
+/* begin, be it of a handshake. */
+static ipcf_status begin_any(ipcf_stream_channel *channel, uint64_t deadline_ns,
+                             ipcf_message *message, ipcf_error *error)
+{
+    ipcf_status status =
+        enter_and_look(channel, IPCF_FILLS_AT_ONCE, deadline_ns, message, error);
+    if (status == IPCF_AGAIN) {
+        arrival arriving = {{.step = look_step,
+                             .spin = &channel->base.receive_spin,
+                             .deadline_ns = deadline_ns},
+                            message};
+        status = wait_for(channel, &arriving.waiting, error);
+        if (status != IPCF_OK)
+            ipcf_stream_channel_leave_receiving(channel);
+    }
+    return unless_late(status, deadline_ns, error);
 }
 
 ipcf_status ipcf_stream_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
                                       ipcf_message *message, ipcf_error *error)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
-    ipcf_status status = enter_and_look(channel, deadline_ns, message, error);
-    if (status == IPCF_AGAIN) {
-        arrival arriving = {{.step = look_step, .spin = &base->receive_spin}, message};
-        status = wait_for(channel, &arriving.waiting, deadline_ns, error);
-        if (status != IPCF_OK)
-            ipcf_stream_channel_leave_receiving(channel);
-    }
-    if (status == IPCF_OK)
-        end_handshake(channel, message);
+    ipcf_status status = begin_any(channel, deadline_ns, message, error);
+    if (IPCF_UNLIKELY(status == IPCF_OK && channel->in_handshake))
+        return leave_handshake(channel, message, error);
     return status;
 }
 
@@ -132,6 +164,11 @@ static ipcf_status read_step(ipcf_stream_channel *channel, ipcf_waiting *waiting
         waiting->progressed = true;
         body->got += got;
         channel->body_left -= got;
+        if (body->got < body->size)
+            status = ipcf_channel_go_on(&channel->base, &waiting->started_ns,
+                                        waiting->deadline_ns, error);
+        if (status != IPCF_OK)
+            return status;
     }
     return IPCF_OK;
 }
@@ -157,10 +194,12 @@ ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t
                                           ipcf_error *error)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
-    body_read body = {
-        .waiting = {.step = read_step, .spin = &channel->base.receive_spin},
-        .dest = dest,
-        .size = size < channel->body_left ? size : (size_t)channel->body_left};
+    body_read body = {.waiting = {.step = read_step,
+                                  .spin = &channel->base.receive_spin,
+                                  .deadline_ns = deadline_ns},
+                      .dest = dest,
+                      .size = size < channel->body_left ? size
+                                                        : (size_t)channel->body_left};
     *got = 0;
     ipcf_status status = ipcf_channel_state_status(&channel->base, error);
     if (status != IPCF_OK)
@@ -173,7 +212,7 @@ ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t
     else
         status = read_step(channel, &body.waiting, error);
     if (status == IPCF_AGAIN)
-        status = wait_for(channel, &body.waiting, deadline_ns, error);
+        status = wait_for(channel, &body.waiting, error);
     *got = body.got;
     return status;
 }
@@ -210,11 +249,13 @@ ipcf_status ipcf_stream_channel_next(ipcf_channel *base, ipcf_message *message)
 
 /* ---- looking ahead --------------------------------------------------------------- */
 
-/* Read until begin would not block. */
+/* Read until begin would not block, or as much as may be read at once. */
 static ipcf_status ready_step(ipcf_stream_channel *channel, ipcf_waiting *waiting,
                               ipcf_error *error)
 {
-    while (!ipcf_intake_is_ready(channel)) {
+    for (unsigned fills = 0; !ipcf_intake_is_ready(channel); fills++) {
+        if (fills == IPCF_FILLS_AT_ONCE)
+            return ipcf_fail(error, IPCF_INTERRUPTED, "passing over bytes", 0, 0);
         ipcf_status status = ipcf_intake_fill(channel, error);
         if (status != IPCF_OK && status != IPCF_DISCONNECTED)
             return status;
@@ -227,13 +268,15 @@ ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
                                      ipcf_error *error)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
-    ipcf_waiting waiting = {.step = ready_step, .spin = &base->receive_spin};
+    ipcf_waiting waiting = {
+        .step = ready_step, .spin = &base->receive_spin, .deadline_ns = deadline_ns};
     ipcf_status status =
         ipcf_channel_enter(base, &base->receive_lock, deadline_ns, error);
     if (status == IPCF_OK) {
         status = ready_step(channel, &waiting, error);
         if (status == IPCF_AGAIN)
-            status = wait_for(channel, &waiting, deadline_ns, error);
+            status = wait_for(channel, &waiting, error);
+        status = unless_late(status, deadline_ns, error);
         if (status == IPCF_OK) /* the end of the bytes may be our own doing */
             status = ipcf_channel_state_status(base, error);
         ipcf_stream_channel_leave_receiving(channel);
@@ -310,8 +353,7 @@ ipcf_status ipcf_stream_channel_receive_handles(ipcf_stream_channel *channel,
     ipcf_message message;
     size_t handle_room = *handle_count;
     *handle_count = 0;
-    ipcf_status status =
-        ipcf_stream_channel_begin(&channel->base, deadline_ns, &message, error);
+    ipcf_status status = begin_any(channel, deadline_ns, &message, error);
     if (status != IPCF_OK)
         return status;
     if (message.data == NULL || message.size > room) {
@@ -324,6 +366,7 @@ ipcf_status ipcf_stream_channel_receive_handles(ipcf_stream_channel *channel,
     *size = (size_t)message.size;
     *handle_count = handle_room;
     give_handles(channel, handles, handle_count);
+    end_handshake(channel);
     ipcf_stream_channel_finish(&channel->base);
     return IPCF_OK;
 }

@@ -54,6 +54,11 @@ static ipcf_status write_step(ipcf_stream_channel *channel, ipcf_waiting *waitin
             return status;
         waiting->progressed = true;
         cut(out, put);
+        if (out->index < out->count)
+            status = ipcf_channel_go_on(&channel->base, &waiting->started_ns,
+                                        waiting->deadline_ns, error);
+        if (status != IPCF_OK)
+            return status;
     }
     return IPCF_OK;
 }
@@ -65,10 +70,11 @@ static ipcf_status put_all(ipcf_stream_channel *channel, outgoing *out,
 {
     out->waiting.step = write_step;
     out->waiting.spin = &channel->base.send_spin;
+    out->waiting.deadline_ns = deadline_ns;
     out->waiting.for_writing = true;
     ipcf_status status = write_step(channel, &out->waiting, error);
     if (IPCF_UNLIKELY(status == IPCF_AGAIN))
-        status = ipcf_stream_channel_await(channel, &out->waiting, deadline_ns, error);
+        status = ipcf_stream_channel_await(channel, &out->waiting, error);
     else if (status == IPCF_OK)
         channel->base.send_spin.started_ns = 0; /* of a wait that was given up */
     if (IPCF_UNLIKELY(status == IPCF_DISCONNECTED)) {
@@ -162,24 +168,19 @@ static ipcf_status frame_message(ipcf_stream_channel *channel, uint8_t kind,
     return IPCF_OK;
 }
 
-/* One message, without the tables of a batch. */
-static ipcf_status send_one(ipcf_stream_channel *channel, uint8_t kind,
-                            const ipcf_piece *body, uint64_t deadline_ns,
-                            ipcf_error *error)
+/* One message, without the tables of a batch, and without waiting. */
+static ipcf_status put_one(ipcf_stream_channel *channel, uint8_t kind,
+                           const ipcf_piece *body, ipcf_error *error)
 {
-    ipcf_status status = enter_sending(channel, deadline_ns, error);
-    if (IPCF_UNLIKELY(status != IPCF_OK))
-        return status;
     uint8_t header[IPCF_FRAME_HEADER_MAX];
     ipcf_piece pieces[MESSAGE_PIECES];
-    status = frame_message(channel, kind, body, header, pieces, error);
+    ipcf_status status = frame_message(channel, kind, body, header, pieces, error);
     if (IPCF_LIKELY(status == IPCF_OK)) {
         outgoing out = {.pieces = pieces, .count = MESSAGE_PIECES};
-        status = put_all(channel, &out, deadline_ns, error);
+        status = put_all(channel, &out, IPCF_NO_WAIT, error);
         if (IPCF_UNLIKELY(status != IPCF_OK && out.put != 0))
             status = keep_rest(channel, &out, MESSAGE_PIECES - 1, status, error);
     }
-    ipcf_lock_release(&channel->base.send_lock);
     return status;
 }
 
@@ -191,8 +192,15 @@ ipcf_status ipcf_stream_channel_try_send(ipcf_channel *base, uint8_t kind,
     if (size > STEP_MAX)
         return IPCF_AGAIN;
     ipcf_status status =
-        send_one(ipcf_stream_channel_of(base), kind, &piece, IPCF_NO_WAIT, error);
-    return status == IPCF_TIMEOUT ? IPCF_AGAIN : status;
+        ipcf_channel_enter(base, &base->send_lock, IPCF_NO_WAIT, error);
+    if (IPCF_LIKELY(status == IPCF_OK)) {
+        /* a begun send may be long */
+        status = IPCF_UNLIKELY(ipcf_buffer_size(&base->unsent) != 0)
+                     ? IPCF_AGAIN
+                     : put_one(ipcf_stream_channel_of(base), kind, &piece, error);
+        ipcf_lock_release(&base->send_lock);
+    }
+    return status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED ? IPCF_AGAIN : status;
 }
 
 /* Send up to BATCH_MESSAGES; *sent grows by those that are handed over or begun. */
@@ -232,9 +240,13 @@ ipcf_status ipcf_stream_channel_send_many(ipcf_channel *base, uint8_t kind,
     ipcf_status status = enter_sending(channel, deadline_ns, error);
     if (status != IPCF_OK)
         return status;
-    while (*sent < count && status == IPCF_OK)
+    uint64_t started_ns = 0;
+    while (*sent < count && status == IPCF_OK) {
         status = send_batch(channel, kind, bodies + *sent, count - *sent, sent,
                             deadline_ns, error);
+        if (status == IPCF_OK && *sent < count)
+            status = ipcf_channel_go_on(base, &started_ns, deadline_ns, error);
+    }
     ipcf_lock_release(&channel->base.send_lock);
     return status;
 }
@@ -274,10 +286,11 @@ static ipcf_status put_with_handles(ipcf_stream_channel *channel, outgoing_handl
 {
     out->waiting = (ipcf_waiting){.step = write_handles_step,
                                   .spin = &channel->base.send_spin,
+                                  .deadline_ns = deadline_ns,
                                   .for_writing = true};
     ipcf_status status = write_handles_step(channel, &out->waiting, error);
     if (status == IPCF_AGAIN)
-        status = ipcf_stream_channel_await(channel, &out->waiting, deadline_ns, error);
+        status = ipcf_stream_channel_await(channel, &out->waiting, error);
     if (status != IPCF_OK || out->put == out->size)
         return status;
     ipcf_piece rest = {out->frame + out->put, out->size - out->put};

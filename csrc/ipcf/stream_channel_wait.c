@@ -20,9 +20,9 @@ static ipcf_whereabouts whereabouts(ipcf_stream_channel *channel)
 
 /* AGAIN: the spin is over without a result. */
 static ipcf_status spin(ipcf_stream_channel *channel, ipcf_waiting *waiting,
-                        uint64_t deadline_ns, ipcf_error *error)
+                        ipcf_error *error)
 {
-    ipcf_spin_begin(waiting->spin, deadline_ns);
+    ipcf_spin_begin(waiting->spin, waiting->deadline_ns);
     while (ipcf_spin_turn(waiting->spin, whereabouts(channel))) {
         ipcf_status status = ipcf_channel_state_status(&channel->base, error);
         if (status == IPCF_OK)
@@ -95,10 +95,10 @@ static ipcf_status sleep_once(ipcf_stream_channel *channel, ipcf_waiting *waitin
 /* Sleep and try, until there is a result or a lapse: `nap_ns` without progress,
  * IPCF_SLEEP_MAX_NS in all. */
 static ipcf_status sleep_and_try(ipcf_stream_channel *channel, ipcf_waiting *waiting,
-                                 uint64_t nap_ns, uint64_t deadline_ns,
-                                 ipcf_error *error)
+                                 uint64_t nap_ns, ipcf_error *error)
 {
     uint64_t start = ipcf_clock_ns(), lapse = start + nap_ns;
+    uint64_t deadline_ns = waiting->deadline_ns;
     for (;;) {
         bool peer_is_gone = false;
         uint64_t until = lapse < deadline_ns ? lapse : deadline_ns;
@@ -122,28 +122,27 @@ static ipcf_status sleep_and_try(ipcf_stream_channel *channel, ipcf_waiting *wai
             continue;
         /* the peer is at work: it pays to spin again */
         lapse = now + nap_ns;
-        status = spin(channel, waiting, deadline_ns, error);
+        status = spin(channel, waiting, error);
         if (status != IPCF_AGAIN)
             return status;
     }
 }
 
 ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
-                                      ipcf_waiting *waiting, uint64_t deadline_ns,
-                                      ipcf_error *error)
+                                      ipcf_waiting *waiting, ipcf_error *error)
 {
     bool is_resumed = ipcf_spin_is_resumed(waiting->spin), slept = false;
     ipcf_status status = IPCF_AGAIN;
-    if (deadline_ns == IPCF_NO_WAIT)
+    if (waiting->deadline_ns == IPCF_NO_WAIT)
         return ipcf_fail(error, IPCF_TIMEOUT, "nothing can be done without waiting", 0,
                          0);
     if (!is_resumed)
-        status = spin(channel, waiting, deadline_ns, error);
+        status = spin(channel, waiting, error);
     if (status == IPCF_AGAIN) {
         slept = true;
-        status = sleep_and_try(channel, waiting,
-                               is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS,
-                               deadline_ns, error);
+        status =
+            sleep_and_try(channel, waiting,
+                          is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS, error);
     }
     if (status == IPCF_OK)
         ipcf_spin_end(waiting->spin, slept);

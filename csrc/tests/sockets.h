@@ -5,6 +5,7 @@
 #define IPCF_TESTS_SOCKETS_H
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #include "tests/processes.h"
@@ -36,6 +37,32 @@ static inline int connect_plainly(const char *path)
     CHECK(handle >= 0);
     CHECK(connect(handle, (struct sockaddr *)&address, sizeof address) == 0);
     return handle;
+}
+
+/* Bytes with so many copies of a handle, 64 at most: more than our own sender ever
+ * sends. */
+static inline void send_copies(int socket, const void *data, size_t size, int handle,
+                               int copies)
+{
+    union {
+        struct cmsghdr alignment;
+        char bytes[CMSG_SPACE(64 * sizeof(int))];
+    } control;
+    int numbers[64];
+    CHECK(copies <= 64);
+    for (int i = 0; i < copies; ++i)
+        numbers[i] = handle;
+    memset(&control, 0, sizeof control);
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes};
+    message.msg_controllen = CMSG_SPACE((size_t)copies * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN((size_t)copies * sizeof(int));
+    memcpy(CMSG_DATA(header), numbers, (size_t)copies * sizeof(int));
+    CHECK(sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)size);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Messages on a stream channel, as far as one thread can test them: sizes, framings,
- * chunks, batches, handles.
+ * chunks, batches.
  */
 #include "tests/channel_ends.h"
 
@@ -202,7 +202,7 @@ static void batches_go_out_and_come_in(void)
     }
 }
 
-/* ---- sniffing, handles, ready handle --------------------------------------------- */
+/* ---- sniffing, ready handle ------------------------------------------------------ */
 
 static void the_first_byte_tells_the_framing(void)
 {
@@ -255,56 +255,6 @@ static void sniffing_tells_that_nothing_will_come(void)
     }
 }
 
-/* After the handshake: handles that come along are closed. */
-static void check_refused(ends *both, const ipcf_handle *sent)
-{
-    uint8_t kind, body[16];
-    ipcf_handle got[IPCF_STREAM_MAX_HANDLES];
-    size_t size, count = IPCF_STREAM_MAX_HANDLES;
-    CHECK_OK(ipcf_channel_try_send(&both->one.base, IPCF_KIND_BYTES, "x", 1, &failure));
-    check_receive(&both->other, "x");
-    CHECK_OK(ipcf_stream_channel_send_handles(&both->one, IPCF_KIND_HELLO, "hello", 5,
-                                              sent, 2, hang_bound(), &failure));
-    CHECK_OK(ipcf_stream_channel_receive_handles(&both->other, &kind, body, sizeof body,
-                                                 &size, got, &count, hang_bound(),
-                                                 &failure));
-    CHECK(count == 0);
-}
-
-static void handles_travel_with_the_handshake(void)
-{
-    ends both;
-    ipcf_channel_options options = options_with(IPCF_FRAMING_LENGTH);
-    options.sniff = true;
-    size_t before = open_descriptors();
-    open_ends(&both, &options);
-    int pipe_ends[2];
-    CHECK(pipe(pipe_ends) == 0);
-    ipcf_handle sent[] = {pipe_ends[0], pipe_ends[1]}, got[IPCF_STREAM_MAX_HANDLES];
-    CHECK_OK(ipcf_stream_channel_send_handles(&both.one, IPCF_KIND_HELLO, "hello", 5,
-                                              sent, 2, hang_bound(), &failure));
-    ipcf_framing framing;
-    CHECK_OK(ipcf_stream_channel_sniff(&both.other, &framing, &failure));
-    CHECK(framing == IPCF_FRAMING_LENGTH);
-    CHECK_OK(ipcf_channel_poll(&both.other.base, hang_bound(), &failure));
-    uint8_t kind, body[16];
-    size_t size, count = IPCF_STREAM_MAX_HANDLES;
-    CHECK_OK(ipcf_stream_channel_receive_handles(&both.other, &kind, body, sizeof body,
-                                                 &size, got, &count, hang_bound(),
-                                                 &failure));
-    CHECK(kind == IPCF_KIND_HELLO && size == 5 && memcmp(body, "hello", 5) == 0 &&
-          count == 2);
-    tell((int)got[1]);
-    hear(pipe_ends[0]);
-    check_refused(&both, sent);
-    for (size_t i = 0; i < 2; i++) {
-        ipcf_handle_close(&sent[i]);
-        ipcf_handle_close(&got[i]);
-    }
-    close_ends(&both);
-    CHECK(open_descriptors() == before);
-}
-
 static void the_ready_handle_tells_what_can_be_received(void)
 {
     ends both;
@@ -342,7 +292,6 @@ int main(void)
     RUN(batches_go_out_and_come_in);
     RUN(the_first_byte_tells_the_framing);
     RUN(sniffing_tells_that_nothing_will_come);
-    RUN(handles_travel_with_the_handshake);
     RUN(the_ready_handle_tells_what_can_be_received);
     return 0;
 }

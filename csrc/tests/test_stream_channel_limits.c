@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What a stream channel does not let in: messages beyond the limit, bytes that are no
- * frames, noise.
+ * frames or make none for ever, noise.
  */
 #include "tests/channel_ends.h"
 
@@ -136,12 +136,107 @@ static void noise_is_told_and_passed_over(void)
     ipcf_channel_destroy(&channel.base);
 }
 
+/* ---- bytes that never make a message --------------------------------------------- */
+
+static struct {
+    ipcf_stream_channel channel;
+    int raw;
+    const char *chunk;
+    size_t fills;
+} flood;
+
+/* The peer is always faster than we. */
+static void flood_the_reader(const char *step)
+{
+    if (strcmp(step, "about to read") == 0) {
+        say_text(flood.raw, flood.chunk);
+        flood.fills++;
+    }
+}
+
+/* What a receive says and how often it read for that. */
+static ipcf_status flooded(uint64_t deadline_ns, size_t most)
+{
+    ipcf_message message;
+    flood.fills = 0;
+    ipcf_status status =
+        ipcf_channel_begin(&flood.channel.base, deadline_ns, &message, &failure);
+    CHECK(flood.fills > 0 && flood.fills <= most);
+    return status;
+}
+
+static ipcf_status flooded_poll(uint64_t deadline_ns, size_t most)
+{
+    flood.fills = 0;
+    ipcf_status status = ipcf_channel_poll(&flood.channel.base, deadline_ns, &failure);
+    CHECK(flood.fills > 0 && flood.fills <= most);
+    return status;
+}
+
+static void check_flooded(void)
+{
+    ipcf_message message;
+    for (int round = 0; round < 20; round++) {
+        flood.fills = 0;
+        CHECK_STATUS(try_begin(&flood.channel, &message), IPCF_AGAIN);
+        CHECK(flood.fills > 0 && flood.fills <= 4);
+        CHECK_STATUS(flooded(IPCF_NO_WAIT, 64), IPCF_TIMEOUT);
+        CHECK_STATUS(flooded_poll(IPCF_NO_WAIT, 64), IPCF_TIMEOUT);
+        CHECK_STATUS(flooded(IPCF_NEVER, 64), IPCF_INTERRUPTED);
+        CHECK_STATUS(flooded_poll(IPCF_NEVER, 64), IPCF_INTERRUPTED);
+    }
+    uint64_t deadline = ipcf_deadline_in(0.01);
+    ipcf_status status;
+    while ((status = flooded(deadline, 64)) == IPCF_INTERRUPTED)
+        continue;
+    CHECK_STATUS(status, IPCF_TIMEOUT);
+    CHECK(ipcf_clock_ns() >= deadline);
+    deadline = ipcf_deadline_in(0.01);
+    while ((status = flooded_poll(deadline, 64)) == IPCF_INTERRUPTED)
+        continue;
+    CHECK_STATUS(status, IPCF_TIMEOUT);
+    CHECK(ipcf_clock_ns() >= deadline);
+}
+
+static void bytes_that_make_no_message_are_passed_over_in_steps(void)
+{
+    static const struct {
+        ipcf_framing framing;
+        const char *start, *chunk;
+    } cases[] = {{IPCF_FRAMING_LENGTH, NULL, "passed over"},
+                 {IPCF_FRAMING_U32BE, "\xFF\xFF\xFF\xFF", "passed over"},
+                 {IPCF_FRAMING_CONTENT_LENGTH, "Content-Length: 9999999999\r\n\r\n",
+                  "passed over"},
+                 {IPCF_FRAMING_LINES, "a line that has no end", "or so it seems"},
+                 {IPCF_FRAMING_LINES, "", " \r\n \r\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ipcf_channel_options options = options_with(cases[i].framing);
+        uint8_t header[IPCF_FRAME_HEADER_MAX];
+        options.message_limit = 10;
+        flood.raw = open_raw(&flood.channel, &options);
+        flood.chunk = cases[i].chunk;
+        if (cases[i].start == NULL)
+            say(flood.raw, header, write_header(UINT64_C(1) << 60, header));
+        else
+            say_text(flood.raw, cases[i].start);
+        if (cases[i].chunk[0] != ' ')
+            CHECK_STATUS(receive_status(&flood.channel), IPCF_TOO_LARGE);
+        ipcf_test_on_step(flood_the_reader);
+        check_flooded();
+        ipcf_test_on_step(NULL);
+        close(flood.raw);
+        ipcf_channel_destroy(&flood.channel.base);
+    }
+}
+
 int main(void)
 {
+    alarm(100);
     RUN(too_large_is_told_once_and_passed_over);
     RUN(poll_and_next_do_not_swallow_what_is_told_once);
     RUN(an_endless_line_stays_small);
     RUN(a_bad_frame_ends_the_channel_for_good);
     RUN(noise_is_told_and_passed_over);
+    RUN(bytes_that_make_no_message_are_passed_over_in_steps);
     return 0;
 }

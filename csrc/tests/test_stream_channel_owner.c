@@ -52,7 +52,8 @@ static void a_released_stream_lives_on(void)
     send_seeded(&both.other, 4, 100);
     CHECK_OK(ipcf_channel_poll(&both.one.base, hang_bound(), &failure));
     CHECK_STATUS(ipcf_stream_channel_release_stream(&both.one, &stream, &failure),
-                 IPCF_INVALID);
+                 IPCF_BAD_FRAME);
+    CHECK(failure.found == 16 + 100);
     receive_seeded(&both.one, 4, 100);
     CHECK_OK(ipcf_stream_channel_release_stream(&both.one, &stream, &failure));
     ipcf_message message;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Handles that travel with bytes: received whole or not at all, and never leaked.
  */
-#include <sys/socket.h>
-#include <sys/uio.h>
-
 #include "ipcf/stream.h"
 #include "tests/processes.h"
+#include "tests/sockets.h"
 
 static ipcf_stream one, other;
 
@@ -90,30 +88,6 @@ static void more_than_fit_are_all_closed(void)
     }
 }
 
-/* More than our own sender ever sends: 64, by hand. */
-static void send_many(int handle, int copies)
-{
-    union {
-        struct cmsghdr alignment;
-        char bytes[CMSG_SPACE(64 * sizeof(int))];
-    } control;
-    int numbers[64];
-    CHECK(copies <= 64);
-    for (int i = 0; i < copies; ++i)
-        numbers[i] = handle;
-    memset(&control, 0, sizeof control);
-    struct iovec part = {.iov_base = "handles", .iov_len = 7};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes};
-    message.msg_controllen = CMSG_SPACE((size_t)copies * sizeof(int));
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN((size_t)copies * sizeof(int));
-    memcpy(CMSG_DATA(header), numbers, (size_t)copies * sizeof(int));
-    CHECK(sendmsg((int)one.handle, &message, 0) == 7);
-}
-
 static void a_hostile_number_leaves_nothing(void)
 {
     for (int copies = 16; copies <= 64; ++copies) {
@@ -121,7 +95,7 @@ static void a_hostile_number_leaves_nothing(void)
         size_t count;
         open_pair();
         size_t before = open_descriptors();
-        send_many(0, copies);
+        send_copies((int)one.handle, "handles", 7, 0, copies);
         ipcf_status due = copies > IPCF_STREAM_MAX_HANDLES ? IPCF_BAD_FRAME : IPCF_OK;
         CHECK_STATUS(take_handles(taken, IPCF_STREAM_MAX_HANDLES, &count, NULL), due);
         CHECK(count == (due == IPCF_OK ? IPCF_STREAM_MAX_HANDLES : 0));
