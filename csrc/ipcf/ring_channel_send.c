@@ -254,9 +254,9 @@ static bool is_short(const ipcf_ring_channel *channel, size_t size)
 
 /* ---- entering -------------------------------------------------------------------- */
 
-/* Take the send lock, tell our CPU, and finish what was begun. Not OK: not held. */
-static ipcf_status enter_sending(ipcf_ring_channel *channel, uint64_t deadline_ns,
-                                 ipcf_error *error)
+/* Take the send lock and tell our CPU. Not OK: not held. */
+static ipcf_status enter(ipcf_ring_channel *channel, uint64_t deadline_ns,
+                         ipcf_error *error)
 {
     ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.send_lock,
                                             deadline_ns, error);
@@ -264,11 +264,22 @@ static ipcf_status enter_sending(ipcf_ring_channel *channel, uint64_t deadline_n
         return status;
     ipcf_ring_producer_publish_cpu(&channel->out, ipcf_current_cpu());
     status = peer_status(channel, error);
-    if (IPCF_UNLIKELY(status == IPCF_OK &&
-                      ipcf_buffer_size(&channel->base.unsent) != 0))
-        status = push_unsent(channel, deadline_ns, error);
     if (IPCF_UNLIKELY(status != IPCF_OK))
         ipcf_lock_release(&channel->base.send_lock);
+    return status;
+}
+
+/* The same, and finish what was begun. */
+static ipcf_status enter_sending(ipcf_ring_channel *channel, uint64_t deadline_ns,
+                                 ipcf_error *error)
+{
+    ipcf_status status = enter(channel, deadline_ns, error);
+    if (IPCF_UNLIKELY(status == IPCF_OK &&
+                      ipcf_buffer_size(&channel->base.unsent) != 0)) {
+        status = push_unsent(channel, deadline_ns, error);
+        if (status != IPCF_OK)
+            ipcf_lock_release(&channel->base.send_lock);
+    }
     return status;
 }
 
@@ -276,10 +287,11 @@ ipcf_status ipcf_ring_channel_try_send(ipcf_channel *base, uint8_t kind,
                                        const void *body, size_t size, ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = enter_sending(channel, IPCF_NO_WAIT, error);
+    ipcf_status status = enter(channel, IPCF_NO_WAIT, error);
     if (IPCF_UNLIKELY(status != IPCF_OK))
         return status == IPCF_TIMEOUT ? IPCF_AGAIN : status;
-    status = is_short(channel, size)
+    /* what was begun may be long */
+    status = is_short(channel, size) && ipcf_buffer_size(&base->unsent) == 0
                  ? push_short(channel, kind, body, (uint32_t)size, error)
                  : IPCF_AGAIN;
     if (IPCF_LIKELY(status == IPCF_OK))

@@ -164,6 +164,22 @@ static void a_flush_obeys_its_deadline(void)
     close_now();
 }
 
+static void a_first_attempt_does_not_finish_what_is_long(void)
+{
+    open_now(NULL);
+    CHECK_STATUS(ipcf_channel_send(&now.channel.base, IPCF_KIND_BYTES, body, SIZE,
+                                   IPCF_NO_WAIT, &failure),
+                 IPCF_TIMEOUT);
+    drain();
+    now.steps = 0;
+    ipcf_test_on_step(drain_between);
+    CHECK_STATUS(
+        ipcf_channel_try_send(&now.channel.base, IPCF_KIND_BYTES, "x", 1, &failure),
+        IPCF_AGAIN);
+    CHECK(now.steps == 0);
+    close_now();
+}
+
 static void a_send_looks_for_signals(void)
 {
     open_now(a_second_passes);
@@ -272,6 +288,7 @@ int main(void)
     alarm(100);
     RUN(a_send_obeys_its_deadline);
     RUN(a_flush_obeys_its_deadline);
+    RUN(a_first_attempt_does_not_finish_what_is_long);
     RUN(a_send_looks_for_signals);
     RUN(a_send_that_may_not_wait_finishes_what_needs_no_waiting);
     RUN(a_send_ends_when_the_channel_is_shut_down);
