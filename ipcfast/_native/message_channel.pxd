@@ -2,7 +2,7 @@
 """Declare the class that StreamChannel and RingChannel derive from."""
 
 from ipcfast._native.csrc cimport ipcf_channel, ipcf_channel_options, ipcf_error, ipcf_status
-from ipcfast._native.receiving cimport partial_body
+from ipcfast._native.long_body cimport partial_body
 
 
 cdef class MessageChannel:

@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Declare how messages come in from a channel of the C core as Python objects."""
 
-from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 
 from ipcfast._native.csrc cimport ipcf_channel
-
-# The long message whose body is coming in: an unfinished bytes object that is owned, and its size. Used under the
-# receiving direction's lock.
-cdef struct partial_body:
-    PyObject *bytes
-    size_t size
+from ipcfast._native.long_body cimport partial_body
 
 # One message as bytes. Without waits: None when there is none. action: what is being done, for errors. bodies: a list
 # that those which have come after it are added to, up to max_bytes in all.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Receive messages from a channel of the C core as Python objects.
+"""Receive messages from a channel of the C core as Python objects; long_body.pyx fetches those that come in parts.
 
 Between begin and finish a channel's receiving direction is locked, and nothing is made but bytes: what the garbage
 collector tracks could run a finaliser that uses the same channel (csrc/ipcf/channel.h).
@@ -8,39 +8,29 @@ collector tracks could run a finaliser that uses the same channel (csrc/ipcf/cha
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_NoMemory
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_CLEAR, Py_DECREF, Py_XDECREF
+from cpython.ref cimport Py_XDECREF
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from ipcfast import errors
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_BAD_FRAME, IPCF_CLOSED, IPCF_CORRUPT, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_KIND_ANY,
-    IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK, IPCF_SHUT_DOWN, IPCF_TIMEOUT, ipcf_channel,
-    ipcf_channel_begin, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_next,
-    ipcf_channel_read_body, ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
+    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK,
+    IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_next,
+    ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
 )
 from ipcfast._native.interpreter cimport how_to_look
+from ipcfast._native.long_body cimport partial_body, read_into, steal, take_part
 from ipcfast._native.status cimport deadline_of, raise_for_channel
 
 
 cdef extern from "Python.h":
     PyObject *PyBytes_FromStringAndSize(const char *data, Py_ssize_t size)
-    int _PyBytes_Resize(PyObject **data, Py_ssize_t size)
     char *bytes_memory "PyBytes_AS_STRING"(PyObject *data) nogil
     int list_append "PyList_Append"(PyObject *items, PyObject *item)
 
 cdef enum:
     # Above this, copying with the GIL held would stop other threads for longer than giving it up costs.
     COPY_WITH_GIL = 32768
-    # A long body gets memory as it comes: this much at first, then twice as much each time.
-    FIRST_PART = 1048576
-
-
-cdef inline bytes steal(PyObject *body):
-    """Make the one reference to body that the caller owns the result's."""
-    cdef bytes result = <bytes><object>body
-    Py_DECREF(result)
-    return result
 
 
 cdef str kind_name(uint8_t kind):
@@ -100,56 +90,6 @@ cdef int take_more(ipcf_channel *channel, uint8_t kind, uint64_t used, uint64_t 
     return 0
 
 
-cdef int grow(ipcf_channel *channel, partial_body *partial, uint64_t whole) except -1:
-    cdef bint is_first = partial.bytes == NULL
-    cdef uint64_t size = min(<uint64_t>FIRST_PART if is_first else 2 * <uint64_t>partial.size, whole)
-    if is_first:
-        partial.bytes = PyBytes_FromStringAndSize(NULL, size)
-    else:
-        _PyBytes_Resize(&partial.bytes, size)
-    if partial.bytes == NULL:
-        ipcf_channel_leave(channel)
-        if not is_first:
-            # What had come of the message is gone, so the rest of it can be no message.
-            with nogil:
-                ipcf_channel_close(channel)
-        PyErr_NoMemory()
-    partial.size = size
-    return 0
-
-
-cdef int leave_partial(ipcf_channel *channel, partial_body *partial, ipcf_status status) except -1:
-    """Unlock in mid-message. What has come is kept, unless the rest never will come."""
-    if status in (IPCF_DISCONNECTED, IPCF_CLOSED, IPCF_SHUT_DOWN, IPCF_BAD_FRAME, IPCF_CORRUPT):
-        Py_CLEAR(partial.bytes)
-    ipcf_channel_leave(channel)
-    return 0
-
-
-cdef bytes take_long(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, uint64_t deadline,
-                     ipcf_status *status, ipcf_error *error):
-    """Fetch the rest of a long body; None when *status is not OK: nothing is lost, begin again."""
-    cdef size_t at = message.received, got = 0
-    cdef PyObject *body
-    if at == 0:
-        Py_CLEAR(partial.bytes)
-    while at < message.size:
-        while partial.bytes == NULL or at >= partial.size:
-            grow(channel, partial, message.size)
-        with nogil:
-            status[0] = ipcf_channel_read_body(
-                channel, bytes_memory(partial.bytes) + at, partial.size - at, &got, deadline, error
-            )
-        at += got
-        if status[0] != IPCF_OK:
-            leave_partial(channel, partial, status[0])
-            return None
-    body = partial.bytes
-    partial.bytes = NULL
-    ipcf_channel_finish(channel)
-    return steal(body)
-
-
 cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t kind, bint waits, object timeout,
                         str action, list bodies=None, uint64_t max_bytes=0):
     cdef ipcf_message message
@@ -168,7 +108,7 @@ cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t ki
         check_kind(channel, kind, &message, action)
         if message.data != NULL:
             break
-        body = take_long(channel, partial, &message, deadline, &status, &error)
+        body = take_part(channel, partial, &message, deadline, &status, &error)
         if body is not None:
             return body
         PyErr_CheckSignals()
@@ -181,34 +121,6 @@ cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t ki
     else:
         take_more(channel, kind, message.size, max_bytes, bodies)
     return steal(whole)
-
-
-cdef ipcf_status read_into(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, char *dest,
-                           uint64_t deadline, ipcf_error *error) except *:
-    """Fetch a body, or the rest of one, into dest. What has come when that fails is kept as the partial body."""
-    cdef size_t at = message.received, got = 0
-    cdef ipcf_status status = IPCF_OK
-    if message.data != NULL:
-        with nogil:
-            memcpy(dest, message.data, message.size)
-    elif at != 0 and partial.bytes != NULL and at <= partial.size:
-        memcpy(dest, bytes_memory(partial.bytes), at)
-    while message.data == NULL and status == IPCF_OK and at < message.size:
-        with nogil:
-            status = ipcf_channel_read_body(channel, dest + at, message.size - at, &got, deadline, error)
-        at += got
-    if status == IPCF_OK:
-        Py_CLEAR(partial.bytes)
-        ipcf_channel_finish(channel)
-        return status
-    if message.received == 0:
-        Py_CLEAR(partial.bytes)
-    if at > message.received:
-        while partial.bytes == NULL or partial.size < at:
-            grow(channel, partial, message.size)
-        memcpy(bytes_memory(partial.bytes), dest, at)
-    leave_partial(channel, partial, status)
-    return status
 
 
 cdef object receive_into(ipcf_channel *channel, partial_body *partial, uint8_t kind, object buffer, object timeout,
