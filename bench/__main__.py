@@ -4,25 +4,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from bench import bench_channel, bench_frame, bench_ring, bench_stream
-from bench.suite import Outcome, parsed, tell
+from bench.suite import Outcome, by_itself
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one bench after the other and show the goals of all at the end."""
-    options = parsed(__doc__, argv)
+def run(rounds: int, block_seconds: float) -> Outcome:
+    """Run one bench after the other."""
     whole = Outcome()
     for bench in (bench_ring, bench_stream, bench_channel, bench_frame):
         print(f"\n{bench.__doc__}")
-        part = bench.run(options.rounds, options.block)
-        whole.figures += part.figures
-        whole.verdicts += part.verdicts
-        whole.readings += part.readings
+        whole.add(bench.run(rounds, block_seconds))
     print()
-    return tell(whole, options.json)
+    return whole
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(by_itself(__doc__, run))

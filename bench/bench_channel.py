@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from bench import waiting
 from bench.measure import Goal, Job
-from bench.suite import Outcome, Suite, parsed, run_suite, tell
+from bench.suite import Outcome, Suite, by_itself, run_suite
 
 OBJECTS = Job("objects", 0)
-RING, LOCAL, PIPE, PAIR = "ipcfast ring", "ipcfast local", "multiprocessing.Pipe", "socketpair"
+RING, LOCAL, PIPE, PAIR, ZMQ = (
+    "ipcfast ring",
+    "ipcfast local",
+    "multiprocessing.Pipe",
+    "socketpair",
+    "pyzmq ipc",
+)
 
 SUITE = Suite(
-    peers=("ipcfast_ring", "ipcfast_local", "mp_pipe", "socketpair", "zmq_ipc"),
+    peers=(RING, LOCAL, PIPE, PAIR, ZMQ),
     jobs=(OBJECTS,),
     goals=(Goal(OBJECTS, "same", RING, PAIR, 2.5), Goal(OBJECTS, "same", RING, PIPE, 4.5)),
 )
@@ -31,11 +36,5 @@ def run(rounds: int, block_seconds: float) -> Outcome:
     return outcome
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run by itself."""
-    options = parsed(__doc__, argv)
-    return tell(run(options.rounds, options.block), options.json)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(by_itself(__doc__, run))

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Frames of 100 B cut out of a stream: Content-Length beside Python parsers, lines beside bytes.split."""
+"""Frames of 100 B cut out of a stream: Content-Length beside Python parsers, lines beside bytes.split.
+
+This measures the private binding of the decoders, ``ipcfast._native.frame``: channels are built on the same,
+but cutting by itself has no public name.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from bench.measure import Block, Figure, Goal, Job, Placement, compare, verdicts
+from bench.measure import Block, Figure, Goal, Job, Placement, compare
 from bench.report import print_figures
-from bench.suite import Outcome, parsed, tell
+from bench.suite import Outcome, by_itself
 from ipcfast._native.frame import FrameDecoder, encode_frames
 
 BODY_SIZE = 100
@@ -138,7 +142,7 @@ def contestants() -> list[FrameReader]:
     ]
     pylsp = with_pylsp()
     if pylsp is None:
-        print(f"{PYLSP} is not installed and is left out")
+        print(f"left out: {PYLSP}: it is not installed")
     else:
         readers.append(FrameReader(PYLSP, CONTENT_LENGTH, pylsp))
     return readers
@@ -153,14 +157,8 @@ def run(rounds: int, block_seconds: float) -> Outcome:
         found = compare(running, job, Placement("same", cpu, cpu), rounds=rounds, block_seconds=block_seconds)
         print_figures(found, base=base)
         figures += found
-    return Outcome(figures=figures, verdicts=verdicts(figures, GOALS))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run by itself."""
-    options = parsed(__doc__, argv)
-    return tell(run(options.rounds, options.block), options.json)
+    return Outcome(figures=figures, goals=list(GOALS))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(by_itself(__doc__, run))

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from bench.measure import Goal, Job
-from bench.suite import Outcome, Suite, parsed, run_suite, tell
+from bench.suite import Outcome, Suite, by_itself, run_suite
 
-RING, PIPE, PAIR, ZMQ, SLOTS, LIMIT = (
+RING, LOCAL, PIPE, PAIR, ZMQ, SLOTS, LIMIT = (
     "ipcfast ring",
+    "ipcfast local",
     "multiprocessing.Pipe",
     "socketpair",
     "pyzmq ipc",
@@ -32,7 +32,7 @@ def in_both(job: Job, theirs: str, factor: float, their_job: Job | None = None) 
 
 
 SUITE = Suite(
-    peers=("ipcfast_ring", "mp_pipe", "socketpair", "zmq_ipc", "shm_semaphore", "c_ring"),
+    peers=(RING, LOCAL, PIPE, PAIR, ZMQ, SLOTS, LIMIT),
     jobs=(SMALL, KIB, MEDIUM, LARGE, ONE_WAY, BATCHES),
     stranger_jobs=(SMALL,),
     goals=(
@@ -75,11 +75,5 @@ def run(rounds: int, block_seconds: float) -> Outcome:
     return run_suite(SUITE, rounds=rounds, block_seconds=block_seconds)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run by itself."""
-    options = parsed(__doc__, argv)
-    return tell(run(options.rounds, options.block), options.json)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(by_itself(__doc__, run))

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from bench.measure import Goal, Job
-from bench.suite import Outcome, Suite, parsed, run_suite, tell
+from bench.suite import Outcome, Suite, by_itself, run_suite
 
-LOCAL, PIPE, PAIR, LIMIT = "ipcfast local", "multiprocessing.Pipe", "socketpair", "C local"
+LOCAL, PIPE, PAIR, ZMQ, LIMIT = "ipcfast local", "multiprocessing.Pipe", "socketpair", "pyzmq ipc", "C local"
 SMALL = Job("round_trip", 64)
 KIB = Job("round_trip", 1 << 10)
 
 SUITE = Suite(
-    peers=("ipcfast_local", "mp_pipe", "socketpair", "zmq_ipc", "c_local"),
+    peers=(LOCAL, PIPE, PAIR, ZMQ, LIMIT),
     jobs=(
         SMALL,
         KIB,
@@ -43,11 +42,5 @@ def run(rounds: int, block_seconds: float) -> Outcome:
     return run_suite(SUITE, rounds=rounds, block_seconds=block_seconds)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run by itself."""
-    options = parsed(__doc__, argv)
-    return tell(run(options.rounds, options.block), options.json)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(by_itself(__doc__, run))

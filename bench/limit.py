@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.measure import Block, Job, Placement
 
-__all__ = ["CLoop", "missing"]
+__all__ = ["CLoop", "missing", "program"]
 
 HERE = Path(__file__).resolve().parent
 STOP_SECONDS = 5.0
@@ -25,14 +25,16 @@ def missing() -> str:
     return ""
 
 
-def program() -> Path:
-    """Build the loops where that is needed, and return the program.
+def program(name: str = "limit") -> Path:
+    """Build a program of bench/c where that is needed, and return its path.
 
     Raises:
         subprocess.CalledProcessError: They do not compile; the compiler's words are on stderr.
     """
-    subprocess.run(["make", "--silent", "-C", HERE / "c", "CC=cc"], check=True, stdout=subprocess.DEVNULL)
-    return HERE.parent / "build" / "bench" / "limit"
+    build = HERE.parent / "build" / "bench"
+    command = ["make", "--silent", "-C", str(HERE / "c"), "CC=cc", f"BUILD={build}", f"{build}/{name}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return build / name
 
 
 class CLoop:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ipcfast.cli.trial.figures import percentile
+
 __all__ = [
     "Block",
     "Contestant",
@@ -21,9 +23,9 @@ __all__ = [
     "Verdict",
     "compare",
     "median_ratio",
-    "percentile",
     "pin",
     "placements",
+    "unmeasured",
     "verdicts",
 ]
 
@@ -122,6 +124,12 @@ class Goal:
     factor: float
     their_job: Job | None = None  # where it is another one than ours
 
+    @property
+    def title(self) -> str:
+        """What is compared, where, and with whom."""
+        other = f" {self.their_job.title}" if self.their_job else ""
+        return f"{self.job.title}, {self.placement}: {self.ours} / {self.theirs}{other}"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -170,12 +178,6 @@ def pin(cpus: set[int]) -> None:
             os.sched_setaffinity(int(thread), cpus)
 
 
-def percentile(values: Iterable[int], percent: float) -> int:
-    """Return the value that ``percent`` of all do not exceed (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[max(int(-(-len(ordered) * percent // 100)), 1) - 1]
-
-
 def compare(
     contestants: Sequence[Contestant],
     job: Job,
@@ -207,6 +209,8 @@ def compare(
                     samples[index] += timed.samples_ns
     finally:
         pin(allowed)
+    for taken in samples:
+        taken.sort()
     return [
         Figure(
             job,
@@ -238,18 +242,29 @@ def median_ratio(ours: Figure, theirs: Figure) -> float:
 
 
 def verdicts(figures: Sequence[Figure], goals: Iterable[Goal], *, slack: float = 1.0) -> list[Verdict]:
-    """Hold the goals against the figures; goals whose contestants did not take part are left out.
+    """Hold the goals against the figures; those that nothing was measured for are told by ``unmeasured``.
 
     Args:
         figures: What was measured.
         goals: What shall be reached.
         slack: The part of the factor that is demanded; 0.7 for a loose gate.
     """
-    found = {(figure.job, figure.placement, figure.contestant): figure for figure in figures}
     result = []
     for goal in goals:
-        ours = found.get((goal.job, goal.placement, goal.ours))
-        theirs = found.get((goal.their_job or goal.job, goal.placement, goal.theirs))
-        if ours is not None and theirs is not None:
-            result.append(Verdict(goal, median_ratio(ours, theirs), goal.factor * slack))
+        sides = sides_of(goal, figures)
+        if sides is not None:
+            result.append(Verdict(goal, median_ratio(*sides), goal.factor * slack))
     return result
+
+
+def unmeasured(figures: Sequence[Figure], goals: Iterable[Goal]) -> list[Goal]:
+    """Return the goals that the figures say nothing about: a contestant or a placement was missing."""
+    return [goal for goal in goals if sides_of(goal, figures) is None]
+
+
+def sides_of(goal: Goal, figures: Sequence[Figure]) -> tuple[Figure, Figure] | None:
+    """Return our figure and theirs, None where one is missing."""
+    found = {(figure.job, figure.placement, figure.contestant): figure for figure in figures}
+    ours = found.get((goal.job, goal.placement, goal.ours))
+    theirs = found.get((goal.their_job or goal.job, goal.placement, goal.theirs))
+    return None if ours is None or theirs is None else (ours, theirs)

@@ -3,18 +3,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
+import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from bench.measure import Block, Contestant, Job, Placement, pin
-from bench.work import Wire, do, serve
+from bench.measure import Block, Job, Placement, pin
+from bench.work import do, serve
+from ipcfast.cli.trial.wires import Wire
 
-__all__ = ["TwoProcesses", "contestants"]
+try:
+    import msgspec
+except ImportError:
+    msgspec = None  # type: ignore[assignment, unused-ignore]
+
+__all__ = ["TwoProcesses", "wire_of_bytes"]
 
 STOP_SECONDS = 5.0
 
@@ -39,8 +45,7 @@ class TwoProcesses:
 
     def can(self, job: Job) -> bool:
         """Whether the wire has what the job needs."""
-        needed = {"batches": self._wire.send_many, "objects": self._wire.send_object}
-        return needed.get(job.work, self._wire.send) is not None
+        return job.work != "batches" or self._wire.send_many is not None
 
     def place(self, placement: Placement) -> None:
         """Pin the other process; this one is pinned by the instrument."""
@@ -98,18 +103,22 @@ def settle(placement: Placement) -> None:
         os.setsid()
 
 
-@contextlib.contextmanager
-def contestants(*names: str) -> Iterator[Sequence[Contestant]]:
-    """Start the named files of ``bench/peers``; those that cannot take part here are named and left out."""
-    running: list[Contestant] = []
-    try:
-        for name in names:
-            module = importlib.import_module(f"bench.peers.{name}")
-            if module.MISSING:
-                print(f"left out: {module.NAME}: {module.MISSING}")
-            else:
-                running.append(module.start())
-        yield running
-    finally:
-        for contestant in running:
-            contestant.close()
+def wire_of_bytes(send: Callable[[bytes], Any], recv: Callable[[], bytes], close: Callable[[], Any]) -> Wire:
+    """Return the wire of what carries bytes only: for JSON everyone has the same encoder and decoder."""
+    encode, decode = json_functions()
+    return Wire(
+        send_bytes=send,
+        recv_bytes=recv,
+        send_json=lambda value: send(encode(value)),
+        recv_json=lambda: decode(recv()),
+        send_many=None,
+        recv_many=None,
+        close=close,
+    )
+
+
+def json_functions() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    """Return the fastest encoder and decoder that are here; ipcfast's codec is built on the same."""
+    if msgspec is not None:
+        return msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
+    return lambda value: json.dumps(value).encode(), json.loads

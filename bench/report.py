@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.measure import Figure, Reading, Verdict, median_ratio
+from bench.measure import Figure, Goal, Reading, Verdict, median_ratio
 
-__all__ = ["print_figures", "print_readings", "print_verdicts", "write_json"]
+__all__ = ["print_figures", "print_readings", "print_unmeasured", "print_verdicts", "write_json"]
 
 
 def print_figures(figures: Sequence[Figure], *, base: str) -> None:
@@ -47,11 +47,13 @@ def print_verdicts(found: Sequence[Verdict]) -> None:
     for verdict in found:
         goal = verdict.goal
         mark = "ok" if verdict.is_met else "MISSED"
-        other = f" {goal.their_job.title}" if goal.their_job else ""
-        print(
-            f"{mark:6}{verdict.reached:>9.2f}{verdict.limit:>8.2f}{goal.factor:>8.2f}"
-            f"  {goal.job.title}, {goal.placement}: {goal.ours} / {goal.theirs}{other}"
-        )
+        print(f"{mark:6}{verdict.reached:>9.2f}{verdict.limit:>8.2f}{goal.factor:>8.2f}  {goal.title}")
+
+
+def print_unmeasured(goals: Sequence[Goal]) -> None:
+    """Name the goals that nothing was measured for."""
+    for goal in goals:
+        print(f"not measured: {goal.title}")
 
 
 def print_readings(readings: Sequence[Reading]) -> None:

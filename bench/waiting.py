@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
 import ipcfast
-from bench.measure import Reading, percentile
-from bench.peers.ipcfast_channel import listen_at_free_name
+from bench.measure import Reading
+from ipcfast.cli.trial.figures import percentile
+from ipcfast.cli.trial.process import listen_at_free_name
 
 __all__ = ["readings"]
 
@@ -141,7 +142,7 @@ def overshoot(channel: ipcfast.IpcChannel, name: str) -> Reading:
 
 def death_notice(scheme: str, name: str, count: int) -> list[Reading]:
     """Measure how long after SIGKILL a blocked receive says that the peer is gone."""
-    delays = [one_death(scheme) for _ in range(count)]
+    delays = sorted(one_death(scheme) for _ in range(count))
     return [
         Reading("death notice after SIGKILL, p50", name, percentile(delays, 50) / 1e6, "ms"),
         Reading("death notice after SIGKILL, p99", name, percentile(delays, 99) / 1e6, "ms", 15.0),
@@ -151,7 +152,7 @@ def death_notice(scheme: str, name: str, count: int) -> list[Reading]:
 def one_death(scheme: str) -> int:
     """Return the nanoseconds between one kill and its notice."""
     killed_at: list[int] = []
-    with listen_at_free_name(scheme) as listener:
+    with listen_at_free_name(f"{scheme}://bench") as listener:
         child = os.fork()
         if child == 0:
             connection = ipcfast.connect(listener.address, timeout=CONNECT_SECONDS)
@@ -182,7 +183,7 @@ def one_death(scheme: str) -> int:
 def partner(scheme: str) -> Iterator[tuple[ipcfast.IpcChannel, Callable[[int], None]]]:
     """Connect with another process; calling the second value lets it send that many messages."""
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(listen_at_free_name(scheme))
+        listener = stack.enter_context(listen_at_free_name(f"{scheme}://bench"))
         ask = stack.enter_context(partner_process(listener.address))
         yield stack.enter_context(listener.accept(timeout=CONNECT_SECONDS)), ask
 

@@ -7,12 +7,12 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bench.measure import Block, Job
+from ipcfast.cli.trial.wires import Wire
 
-__all__ = ["OtherSide", "Wire", "WrongContents", "do", "messages", "serve"]
+__all__ = ["OtherSide", "WrongContents", "do", "messages", "serve"]
 
 # What comes back and is larger than this is not kept until the clock has stopped: lengths are checked for
 # all, contents for the last message of each block, for the warm-up, and where each message is timed.
@@ -31,19 +31,6 @@ OBJECT = {
 
 class WrongContents(Exception):
     """Something was lost, doubled, out of order, or altered: the figures are void."""
-
-
-@dataclass(frozen=True)
-class Wire:
-    """One end of a connection, as bound methods. None: the contestant has no such thing."""
-
-    send: Callable[[bytes], Any]
-    recv: Callable[[], Any]
-    close: Callable[[], Any]
-    send_many: Callable[[Sequence[bytes]], Any] | None = None
-    recv_many: Callable[[], list[bytes]] | None = None
-    send_object: Callable[[Any], Any] | None = None
-    recv_object: Callable[[], Any] | None = None
 
 
 class OtherSide(Protocol):
@@ -92,7 +79,7 @@ def do(wire: Wire, job: Job, count: int, other: OtherSide, *, timed: bool) -> Bl
 
 def round_trips(wire: Wire, payload: list[bytes], *, keep: bool) -> Block:
     """Send each message and wait until it is back."""
-    send, recv = wire.send, wire.recv
+    send, recv = wire.send_bytes, wire.recv_bytes
     returned = []
     total = 0
     started = time.perf_counter_ns()
@@ -118,8 +105,8 @@ def timed_round_trips(wire: Wire, payload: list[bytes]) -> Block:
     clock = time.perf_counter_ns
     for message in payload:
         started = clock()
-        wire.send(message)
-        returned = wire.recv()
+        wire.send_bytes(message)
+        returned = wire.recv_bytes()
         samples.append(clock() - started)
         if returned != message:
             raise WrongContents("a message came back altered")
@@ -127,21 +114,21 @@ def timed_round_trips(wire: Wire, payload: list[bytes]) -> Block:
 
 
 def objects(wire: Wire, count: int, *, timed: bool) -> Block:
-    """Send a dict and wait until it is back; each is compared, in the time that counts."""
-    assert wire.send_object is not None
-    assert wire.recv_object is not None
+    """Send a dict and wait until it is back; all are compared, outside of the clock."""
     samples = []
+    returned = []
     clock = time.perf_counter_ns
     began = clock()
     for _ in range(count):
         started = clock() if timed else 0
-        wire.send_object(OBJECT)
-        returned = wire.recv_object()
+        wire.send_json(OBJECT)
+        returned.append(wire.recv_json())
         if timed:
             samples.append(clock() - started)
-        if returned != OBJECT:
-            raise WrongContents(f"{returned} came back for {OBJECT}")
-    return Block(count, clock() - began, tuple(samples))
+    elapsed = clock() - began
+    if returned != [OBJECT] * count:
+        raise WrongContents(f"what came back is not {count} times {OBJECT}")
+    return Block(count, elapsed, tuple(samples))
 
 
 def one_way(wire: Wire, payload: list[bytes], other: OtherSide, *, in_batches: bool) -> Block:
@@ -154,7 +141,7 @@ def one_way(wire: Wire, payload: list[bytes], other: OtherSide, *, in_batches: b
         for group in groups:
             wire.send_many(group)
     else:
-        send = wire.send
+        send = wire.send_bytes
         for message in payload:
             send(message)
     other.wait_until_done()
@@ -168,15 +155,13 @@ def one_way(wire: Wire, payload: list[bytes], other: OtherSide, *, in_batches: b
 def serve(wire: Wire, job: Job, count: int) -> Callable[[], dict[str, Any]]:
     """Do the other side's part of a job, and return what makes the report, to be called off the clock."""
     if job.work == "round_trip":
-        send, recv = wire.send, wire.recv
+        send, recv = wire.send_bytes, wire.recv_bytes
         for _ in range(count):
             send(recv())
         return dict
     if job.work == "objects":
-        assert wire.send_object is not None
-        assert wire.recv_object is not None
         for _ in range(count):
-            wire.send_object(wire.recv_object())
+            wire.send_json(wire.recv_json())
         return dict
     received: list[bytes] = []
     if job.work == "batches":
@@ -184,6 +169,6 @@ def serve(wire: Wire, job: Job, count: int) -> Callable[[], dict[str, Any]]:
         while len(received) < count:
             received += wire.recv_many()
     else:
-        recv = wire.recv
+        recv = wire.recv_bytes
         received = [recv() for _ in range(count)]
     return lambda: {"count": len(received), "checksum": checksum(received)}

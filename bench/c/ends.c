@@ -3,6 +3,8 @@
  */
 #include "ends.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,12 @@
 #include "ipcf/stream_channel.h"
 
 #define CAPACITY (UINT64_C(256) << 10)
+
+_Noreturn void fail(const char *what, ipcf_status status)
+{
+    fprintf(stderr, "%s: %s\n", what, ipcf_status_text(status));
+    exit(1);
+}
 
 static void *zeroed(size_t size)
 {
@@ -32,6 +40,9 @@ static void adopt(ipcf_ring_segment *segment)
     ipcf_error error;
     ipcf_handle handles[IPCF_RING_SEGMENT_MAX_HANDLES];
     size_t count = ipcf_ring_segment_handles(segment, handles);
+    /* the creator's end may be in this process too, and closes its own */
+    for (size_t index = 0; index < count; index++)
+        handles[index] = fcntl((int)handles[index], F_DUPFD_CLOEXEC, 0);
     ipcf_status status =
         ipcf_ring_segment_adopt(segment, handles, count, CAPACITY, CAPACITY, &error);
     if (status != IPCF_OK)

@@ -10,8 +10,8 @@
 /* Ends the program with a message: a limit that failed once is no limit. */
 _Noreturn void fail(const char *what, ipcf_status status);
 
-/* The parent's end and the child's of a ring that both share since the fork; the child adopts the handles that it
- * inherited as if they had been sent. */
+/* The parent's end and the child's of a ring that both share since the fork; the child adopts copies of the
+ * handles that it inherited, as if they had been sent. */
 ipcf_channel *end_of_ring(ipcf_stream *control, ipcf_ring_segment *segment,
                           bool is_parent);
 ipcf_channel *end_of_stream(ipcf_stream *stream);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The loops that set the limit: what the Python benches do, without Python.
+ * The loops that set the limit: what the Python benches do (bench/work.py), without Python.
  */
 #ifndef BENCH_LOOPS_H
 #define BENCH_LOOPS_H
@@ -20,23 +20,32 @@ typedef struct loop_job {
     size_t count;
 } loop_job;
 
-/* What arrived: how many, and a checksum over their order, their first and their last bytes. */
-typedef struct loop_report {
-    uint64_t count;
-    uint64_t checksum;
-} loop_report;
+/* The messages of a job, and room for what arrives: made and touched before the clock starts, compared after it has
+ * stopped, as in Python. */
+typedef struct loop_room {
+    uint8_t *sent; /* `distinct` messages; then they repeat */
+    uint8_t *received;
+    ipcf_piece *pieces; /* the sent ones, for batches */
+    size_t distinct;
+    size_t
+        kept; /* 1: each received message overwrites the one before it; else the job's count */
+} loop_room;
 
-/* Message number `number`, as every message of a job is made. */
-void loop_fill(uint8_t *body, size_t size, uint64_t number);
-loop_report loop_due(const loop_job *job);
+/* How many messages one call of a batch takes. */
+size_t loop_batch(const loop_job *job);
+void loop_prepare(loop_room *room, const loop_job *job);
+void loop_free(loop_room *room);
+/* How many messages arrived as they were sent; of those that were not kept, only the last is compared. */
+size_t loop_intact(const loop_room *room, const loop_job *job);
 
-/* The parent's side. samples_ns: NULL, or room for the time of each round trip. Ends the program when a message came back
- * altered. */
-void loop_round_trips(ipcf_channel *channel, const loop_job *job, uint64_t *samples_ns);
-void loop_pour(ipcf_channel *channel, const loop_job *job);
+/* The parent's side. samples_ns: NULL, or room for the time of each round trip; each message is then compared at once,
+ * between the samples. */
+void loop_round_trips(ipcf_channel *channel, const loop_job *job, loop_room *room,
+                      uint64_t *samples_ns);
+void loop_pour(ipcf_channel *channel, const loop_job *job, const loop_room *room);
 
 /* The child's side. */
-void loop_echo(ipcf_channel *channel, const loop_job *job);
-loop_report loop_collect(ipcf_channel *channel, const loop_job *job);
+void loop_echo(ipcf_channel *channel, const loop_job *job, loop_room *room);
+void loop_collect(ipcf_channel *channel, const loop_job *job, loop_room *room);
 
 #endif

@@ -24,14 +24,9 @@
 
 typedef struct two_processes {
     ipcf_channel *channel;
-    int orders, answers; /* the parent writes loop_job and reads loop_report */
+    int orders,
+        answers; /* the parent writes loop_job; for each the child answers three times */
 } two_processes;
-
-_Noreturn void fail(const char *what, ipcf_status status)
-{
-    fprintf(stderr, "limit: %s: %s\n", what, ipcf_status_text(status));
-    exit(1);
-}
 
 static void pin(size_t cpu)
 {
@@ -66,48 +61,78 @@ static void settle(const loop_job *job)
         fail("setsid", IPCF_OS_ERROR);
 }
 
+/* The child's part of a job: answers when it is ready, when it is done, and with what arrived whole and in order. */
+static void serve_job(const two_processes *here, const loop_job *job)
+{
+    bool is_echo = job->work == WORK_ROUND_TRIP;
+    size_t intact = 0;
+    loop_room room;
+    /* an echo keeps nothing */
+    loop_job prepared = {job->work, job->size, is_echo ? 1 : job->count};
+    loop_prepare(&room, &prepared);
+    put(here->answers, &intact, sizeof intact);
+    if (is_echo)
+        loop_echo(here->channel, job, &room);
+    else
+        loop_collect(here->channel, job, &room);
+    put(here->answers, &intact, sizeof intact);
+    intact = is_echo ? job->count : loop_intact(&room, job);
+    put(here->answers, &intact, sizeof intact);
+    loop_free(&room);
+}
+
 static void serve(const two_processes *here)
 {
     loop_job job;
     while (take(here->orders, &job, sizeof job)) {
-        loop_report report = {0, 0};
-        put(here->answers, &report, sizeof report);
-        if (is_place(job.work))
-            settle(&job);
-        else if (job.work == WORK_ROUND_TRIP)
-            loop_echo(here->channel, &job);
-        else
-            report = loop_collect(here->channel, &job);
-        put(here->answers, &report, sizeof report);
+        if (!is_place(job.work)) {
+            serve_job(here, &job);
+            continue;
+        }
+        settle(&job);
+        put(here->answers, &job.count, sizeof job.count);
     }
 }
 
-static void finish(const two_processes *here, loop_report *report)
+static size_t answered(const two_processes *here)
 {
-    if (!take(here->answers, report, sizeof *report))
+    size_t answer;
+    if (!take(here->answers, &answer, sizeof answer))
         fail("the other process has gone", IPCF_DISCONNECTED);
+    return answer;
 }
 
+static void place(const two_processes *here, const loop_job *job)
+{
+    put(here->orders, job, sizeof *job);
+    answered(here);
+}
+
+/* The nanoseconds of a job. Round trips have ended when the last one is back, one-way traffic when the child says so. */
 static uint64_t run(const two_processes *here, const loop_job *job,
                     uint64_t *samples_ns)
 {
-    loop_report report;
+    bool returns = job->work == WORK_ROUND_TRIP;
+    loop_room room;
+    loop_prepare(&room, job);
     put(here->orders, job, sizeof *job);
-    finish(here, &report);
+    answered(here);
     uint64_t started = ipcf_clock_ns();
-    if (job->work == WORK_ROUND_TRIP)
-        loop_round_trips(here->channel, job, samples_ns);
-    else if (!is_place(job->work))
-        loop_pour(here->channel, job);
-    uint64_t round_trips_ended = ipcf_clock_ns();
-    finish(here, &report);
-    if (job->work == WORK_ROUND_TRIP || is_place(job->work))
-        return round_trips_ended - started;
-    uint64_t elapsed = ipcf_clock_ns() - started;
-    loop_report due = loop_due(job);
-    if (report.count != due.count || report.checksum != due.checksum)
+    if (returns)
+        loop_round_trips(here->channel, job, &room, samples_ns);
+    else
+        loop_pour(here->channel, job, &room);
+    uint64_t ended = ipcf_clock_ns();
+    answered(here);
+    ended = returns ? ended : ipcf_clock_ns();
+    size_t intact = answered(here);
+    /* those with samples were compared one by one */
+    if (returns && samples_ns == NULL)
+        intact = loop_intact(&room, job);
+    if (intact != job->count)
         fail("messages were lost, altered or out of order", IPCF_OK);
-    return elapsed;
+    loop_free(&room);
+    return ended - started;
 }
 
 static void answer(const two_processes *here, const char *work, size_t first,
@@ -118,6 +143,10 @@ static void answer(const two_processes *here, const char *work, size_t first,
     if (strcmp(work, "place") == 0 || strcmp(work, "estrange") == 0) {
         job = (loop_job){*work == 'p' ? WORK_PLACE : WORK_ESTRANGE, second, 0};
         pin(first);
+        place(here, &job);
+        printf("0\n");
+        fflush(stdout);
+        return;
     } else if (strcmp(work, "one_way") == 0) {
         job.work = WORK_ONE_WAY;
     } else if (strcmp(work, "batches") == 0) {

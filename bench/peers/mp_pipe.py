@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from bench.contestants import Peer
 from bench.processes import TwoProcesses
-from bench.work import Wire
+from ipcfast.cli.trial.wires import Wire, pipe_wire
 
 
 def listen() -> tuple[Connection, Callable[[], Wire]]:
@@ -23,20 +26,9 @@ def listen() -> tuple[Connection, Callable[[], Wire]]:
 
 
 def connect(connection: Connection) -> Wire:
-    """Return the wire of one end: bytes as bytes, objects pickled, as its users do."""
-    return Wire(
-        send=connection.send_bytes,
-        recv=connection.recv_bytes,
-        close=connection.close,
-        send_object=connection.send,
-        recv_object=connection.recv,
-    )
+    """Return the wire of one end: bytes as bytes, but objects pickled, as its users do."""
+    return dataclasses.replace(pipe_wire(connection), send_json=connection.send, recv_json=connection.recv)
 
 
 NAME = "multiprocessing.Pipe"
-MISSING = ""
-
-
-def start() -> TwoProcesses:
-    """Start the other process."""
-    return TwoProcesses(NAME, __name__, listen)
+PEERS = (Peer(NAME, functools.partial(TwoProcesses, NAME, __name__, listen)),)

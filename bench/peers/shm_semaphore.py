@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import struct
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from multiprocessing.synchronize import Semaphore
 
-from bench.processes import TwoProcesses
-from bench.work import Wire
+from bench.contestants import Peer
+from bench.processes import TwoProcesses, wire_of_bytes
+from ipcfast.cli.trial.wires import Wire
 
 SLOT_BYTES = 4 << 20
 HEADER = struct.Struct("<I")
@@ -41,10 +43,10 @@ def listen() -> tuple[Halves, Callable[[], Wire]]:
             memory.close()
             memory.unlink()
 
-        return Wire(
-            send=sender(memory, 0, halves.there_full, halves.there_free),
-            recv=receiver(memory, SLOT_BYTES, halves.back_full, halves.back_free),
-            close=close,
+        return wire_of_bytes(
+            sender(memory, 0, halves.there_full, halves.there_free),
+            receiver(memory, SLOT_BYTES, halves.back_full, halves.back_free),
+            close,
         )
 
     return halves, finish
@@ -53,10 +55,10 @@ def listen() -> tuple[Halves, Callable[[], Wire]]:
 def connect(halves: Halves) -> Wire:
     """Return the other end."""
     memory = SharedMemory(name=halves.name)
-    return Wire(
-        send=sender(memory, SLOT_BYTES, halves.back_full, halves.back_free),
-        recv=receiver(memory, 0, halves.there_full, halves.there_free),
-        close=memory.close,
+    return wire_of_bytes(
+        sender(memory, SLOT_BYTES, halves.back_full, halves.back_free),
+        receiver(memory, 0, halves.there_full, halves.there_free),
+        memory.close,
     )
 
 
@@ -92,9 +94,4 @@ def receiver(memory: SharedMemory, start: int, full: Semaphore, free: Semaphore)
 
 
 NAME = "shm + semaphore"
-MISSING = ""
-
-
-def start() -> TwoProcesses:
-    """Start the other process."""
-    return TwoProcesses(NAME, __name__, listen)
+PEERS = (Peer(NAME, functools.partial(TwoProcesses, NAME, __name__, listen)),)

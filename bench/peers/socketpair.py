@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import functools
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any
 
-from bench.processes import TwoProcesses
-from bench.work import Wire
-
-try:
-    import msgspec
-except ImportError:
-    msgspec = None  # type: ignore[assignment, unused-ignore]
+from bench.contestants import Peer
+from bench.processes import TwoProcesses, wire_of_bytes
+from ipcfast.cli.trial.wires import Wire
 
 HEADER = struct.Struct("<I")
 # Above this size a second system call costs less than a copy of the body behind its header.
@@ -36,7 +32,6 @@ def listen() -> tuple[socket.socket, Callable[[], Wire]]:
 def connect(connection: socket.socket) -> Wire:
     """Return the wire of one end."""
     pack, unpack = HEADER.pack, HEADER.unpack
-    encode, decode = json_functions()
     sendall, recv_into = connection.sendall, connection.recv_into
 
     def send(message: bytes) -> None:
@@ -63,22 +58,11 @@ def connect(connection: socket.socket) -> Wire:
             view = view[recv_into(view) :]
         return bytes(whole)
 
-    return Wire(
-        send=send,
-        recv=recv,
-        close=connection.close,
+    return dataclasses.replace(
+        wire_of_bytes(send, recv, connection.close),
         send_many=lambda items: sendall(b"".join([pack(len(item)) + item for item in items])),
         recv_many=Splitter(connection).recv_many,
-        send_object=lambda value: send(encode(value)),
-        recv_object=lambda: decode(recv()),
     )
-
-
-def json_functions() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    """Return the fastest encoder and decoder that are here."""
-    if msgspec is not None:
-        return msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
-    return lambda value: json.dumps(value).encode(), json.loads
 
 
 class Splitter:
@@ -105,9 +89,4 @@ class Splitter:
 
 
 NAME = "socketpair"
-MISSING = ""
-
-
-def start() -> TwoProcesses:
-    """Start the other process."""
-    return TwoProcesses(NAME, __name__, listen)
+PEERS = (Peer(NAME, functools.partial(TwoProcesses, NAME, __name__, listen)),)

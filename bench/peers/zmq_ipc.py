@@ -3,25 +3,27 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.processes import TwoProcesses
-from bench.work import Wire
+from bench.contestants import Peer
+from bench.processes import TwoProcesses, wire_of_bytes
+from ipcfast.cli.trial.wires import Wire
 
 try:
     import zmq  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    zmq = None
+    zmq = None  # type: ignore[assignment, unused-ignore]
 
 
 def listen() -> tuple[str, Callable[[], Wire]]:
     """Bind in a directory of our own."""
     directory = tempfile.TemporaryDirectory(prefix="bench-zmq-")
     address = f"ipc://{Path(directory.name) / 'pair'}"
-    socket = zmq.Context.instance().socket(zmq.PAIR)
+    socket: Any = zmq.Context.instance().socket(zmq.PAIR)
     socket.set_hwm(0)
     socket.bind(address)
 
@@ -29,32 +31,22 @@ def listen() -> tuple[str, Callable[[], Wire]]:
         socket.close(linger=0)
         directory.cleanup()
 
-    return address, lambda: wire_of(socket, close)
+    return address, lambda: wire_of_bytes(socket.send, socket.recv, close)
 
 
 def connect(address: str) -> Wire:
     """Return the other end."""
-    socket = zmq.Context.instance().socket(zmq.PAIR)
+    socket: Any = zmq.Context.instance().socket(zmq.PAIR)
     socket.set_hwm(0)
     socket.connect(address)
-    return wire_of(socket, lambda: socket.close(linger=0))
-
-
-def wire_of(socket: Any, close: Callable[[], None]) -> Wire:
-    """Return the wire of one end."""
-    return Wire(
-        send=socket.send,
-        recv=socket.recv,
-        close=close,
-        send_object=socket.send_json,
-        recv_object=socket.recv_json,
-    )
+    return wire_of_bytes(socket.send, socket.recv, lambda: socket.close(linger=0))
 
 
 NAME = "pyzmq ipc"
-MISSING = "" if zmq is not None else "pyzmq is not installed"
-
-
-def start() -> TwoProcesses:
-    """Start the other process."""
-    return TwoProcesses(NAME, __name__, listen)
+PEERS = (
+    Peer(
+        NAME,
+        functools.partial(TwoProcesses, NAME, __name__, listen),
+        "" if zmq is not None else "pyzmq is not installed",
+    ),
+)

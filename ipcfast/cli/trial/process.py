@@ -18,7 +18,7 @@ import ipcfast
 from ipcfast.cli.trial.failures import NoAnswer, WorkerDied
 from ipcfast.cli.trial.wires import LOCAL, PIPE, RING, Wire, channel_wire, pipe_wire
 
-__all__ = ["WORKER_MODULE", "WorkerProcess"]
+__all__ = ["WORKER_MODULE", "WorkerProcess", "listen_at_free_name"]
 
 WORKER_MODULE = "ipcfast.cli.trial.worker"
 # Orders travel over a local socket of their own, which takes no part in the measurements.
@@ -132,9 +132,12 @@ class WorkerProcess:
                 process.wait()
 
 
-def listen_at_free_name() -> ipcfast.Listener:
-    """Listen at the first name that is free: each leaves an empty lock file, so there shall be few."""
+def listen_at_free_name(stem: str = "local://demo") -> ipcfast.Listener:
+    """Listen at the first of ``stem-0``, ``stem-1``, ... that is free.
+
+    Each leaves an empty lock file, so there shall be few. Who runs at the same time gets the next one.
+    """
     for number in itertools.count():
         with contextlib.suppress(ipcfast.AddressInUse):
-            return ipcfast.listen(f"local://demo-{number}")
+            return ipcfast.listen(f"{stem}-{number}")
     raise AssertionError("not reached: the numbers do not end")

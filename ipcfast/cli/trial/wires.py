@@ -38,13 +38,14 @@ class Wire:
     close: Callable[[], None]
 
 
-def channel_wire(channel: IpcChannel, *, timeout: float | None) -> Wire:
-    """Return the wire of a channel of ipcfast; ``timeout`` in seconds for each receive."""
+def channel_wire(channel: IpcChannel, *, timeout: float | None = None) -> Wire:
+    """Return the wire of a channel of ipcfast; ``timeout`` in seconds for each receive, None: for ever."""
+    waits_for_ever = timeout is None
     return Wire(
         send_bytes=channel.send_bytes,
-        recv_bytes=functools.partial(channel.recv_bytes, timeout),
+        recv_bytes=channel.recv_bytes if waits_for_ever else functools.partial(channel.recv_bytes, timeout),
         send_json=channel.send_json,
-        recv_json=functools.partial(channel.recv_json, timeout),
+        recv_json=channel.recv_json if waits_for_ever else functools.partial(channel.recv_json, timeout),
         send_many=channel.send_many,
         recv_many=functools.partial(channel.recv_many, BATCH_BYTES, timeout),
         close=channel.close,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ipcfast.cli.trial.failures import WorkerDied
-from ipcfast.cli.trial.process import WorkerProcess
+from ipcfast.cli.trial.process import WorkerProcess, listen_at_free_name
 from ipcfast.cli.trial.wires import TITLES
 
 
@@ -100,3 +100,10 @@ def test_several_at_a_time_do_not_meet() -> None:
             wire = worker.order("echo", "ring", 1)
             wire.send_bytes(b"mine")
             assert wire.recv_bytes() == b"mine"
+
+
+def test_who_runs_at_the_same_time_gets_the_next_name() -> None:
+    with listen_at_free_name("shm://bench") as first, listen_at_free_name("shm://bench") as second:
+        assert (first.address, second.address) == ("shm://bench-0", "shm://bench-1")
+    with listen_at_free_name("shm://bench") as third:
+        assert third.address == "shm://bench-0"
