@@ -5,18 +5,20 @@ PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c "import sysconfig as s; print(s.get_config_var('SOABI'))"))
 NATIVE := pyproject.toml setup.py $(shell find ipcfast csrc/ipcf -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
 
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
 .PHONY: demo test bench lint ctest clean
 
-demo: $(VENV)/installed-demo
+demo: $(VENV)/built
 	$(VENV)/bin/ipcfast demo $(DIR)
 
-test: $(VENV)/installed-test
+test: $(VENV)/with-test
 	$(VENV)/bin/python -m pytest $(ARGS)
 
-bench: $(VENV)/installed-bench
+bench: $(VENV)/with-bench
 	$(VENV)/bin/python -m $(or $(BENCH),bench) $(ARGS)
 
-lint: $(VENV)/installed-dev
+lint: $(VENV)/with-dev
 	.ci/lint $(VENV)/bin
 
 ctest:
@@ -26,7 +28,12 @@ clean:
 	rm -rf .venv* build dist wheelhouse csrc/build ipcfast/_native/*.so *.egg-info
 
 # Installed in place, so that a change of a .py file needs nothing; a change of what is compiled installs again.
-$(VENV)/installed-%: $(NATIVE)
+$(VENV)/built: $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.$(patsubst %,[%],$(filter-out demo,$*))'
+	$(PIP) --editable .
+	@touch $@
+
+# What an extra asks for, beside the package that is there already.
+$(VENV)/with-%: pyproject.toml | $(VENV)/built
+	$(PIP) 'ipcfast[$*]'
 	@touch $@

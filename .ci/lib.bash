@@ -6,6 +6,7 @@ root=$PWD
 scratch=$(mktemp -d)
 started=$SECONDS
 : >"$scratch/summary"
+other_lane="$scratch/other_lane"    # what runs beside the main lane prints into this file
 
 # Children inherit these; the mark is how leftovers are found at the end.
 export IPCFAST_CI_MARK="ipcfast-ci-$$-$RANDOM"
@@ -46,10 +47,17 @@ no_process_left() {    # those that are just ending get five seconds
     return 1
 }
 
+show_other_lane() {    # once
+    [ -f "$other_lane" ] || return 0
+    cat "$other_lane"
+    rm "$other_lane"
+}
+
 finish() {
     local status=$? pid
     trap - EXIT
     for pid in $(jobs -p) $(marked); do kill -KILL "$pid" 2>/dev/null || true; done
+    show_other_lane
     printf '\n'
     cat "$scratch/summary"
     if [ "$status" -eq 0 ]; then
@@ -83,14 +91,18 @@ interpreter() {    # print the path of a working pythonX.Y, from PATH or from py
     done
 }
 
-on_python() {    # on_python X.Y ARGUMENT...: the Python tests on that interpreter, where this machine has it
+on_python() {    # on_python X.Y ARGUMENT...: the Python tests on that interpreter, where this machine has it; what
+    # PYTHONS names is expected, and fails where it is missing
     local version=$1 python
     shift
     python=$(interpreter "$version")
     if [ -n "$python" ]; then
         echo "Python $version: $python"
         make test PYTHON="$python" ARGS="$*"
+    elif [ -n "${PYTHONS:-}" ]; then
+        echo "Python $version: PYTHONS names it, but it is not on this machine"
+        return 1
     else
-        echo "Python $version: not on this machine, not tested"
+        echo "         Python $version: not on this machine, not tested" | tee -a "$scratch/summary"
     fi
 }

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,12 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
     if inspect.isclass(thing):
         bare = [member for member, value in public_members(thing) if not has_text(value)]
         assert bare == [], f"without docstring in {name}: {bare}"
+
+
+def test_the_version_is_the_one_of_the_package() -> None:
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    (version,) = re.findall(r'^version = "(.+)"$', text, re.MULTILINE)
+    assert ipcfast.__version__ == version
 
 
 def test_every_error_is_exported() -> None:

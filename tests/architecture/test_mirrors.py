@@ -15,12 +15,8 @@ C_TESTS = ROOT / "csrc" / "tests"
 # Modules and C files whose test is not at the mirrored path, with the test that covers them.
 TESTED_ELSEWHERE = {
     "__init__.py": "architecture/test_exports.py",
-    "_native/message_channel.pyx": "_native/test_stream_channel.py",
-    "_native/receiving.pyx": "_native/test_stream_channel.py",
-    "_native/sending.pyx": "_native/test_stream_channel.py",
 }
 C_TESTED_ELSEWHERE = {
-    "channel.c": "test_stream_channel_ending.c",
     "posix/descriptor.c": "test_stream.c",
     "posix/listener_lock.c": "test_listener.c",
     "posix/os_error.c": "test_status.c",
@@ -29,7 +25,6 @@ C_TESTED_ELSEWHERE = {
     "posix/ready_set_epoll.c": "test_stream_channel.c",
     "posix/ready_set_kqueue.c": "test_stream_channel.c",
     "posix/unix_socket.c": "test_stream_connect.c",
-    "ring_segment.c": "test_ring_channel.c",
     "testing.c": "test_listener.c",
 }
 
@@ -92,3 +87,9 @@ def test_both_families_implement_the_same_contracts() -> None:
 def test_no_exception_is_out_of_date() -> None:
     assert [name for name in TESTED_ELSEWHERE if not (PACKAGE / name).is_file()] == []
     assert [name for name in C_TESTED_ELSEWHERE if not (CORE / name).is_file()] == []
+
+
+def test_no_exception_has_a_test_of_its_own() -> None:
+    assert [name for name in TESTED_ELSEWHERE if (ROOT / "tests" / mirrored(name)).is_file()] == []
+    of_contracts = {name: C_TESTS / f"test_{mechanism(CORE / name)}.c" for name in C_TESTED_ELSEWHERE}
+    assert [name for name, test in of_contracts.items() if test.is_file()] == []

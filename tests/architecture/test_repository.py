@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Holds the house rules that a reader would otherwise watch: names, lengths, licences, platform questions."""
+"""Holds the rules that a reader would otherwise watch: names, lengths, licences, platform questions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("ipcfast", "csrc", "tests", "bench", "docs", ".ci", ".github")
+FOLDERS = ("ipcfast", "csrc", "tests", "bench", "docs", ".ci", ".github")
 SOURCES = {".py", ".pyx", ".pxd", ".pyi", ".c", ".h"}
 TEXTS = {*SOURCES, ".md", ".toml", ".yml", ".in", ""}
 MADE = {"build", "corpus", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
@@ -30,8 +30,8 @@ def texts(*suffixes: str) -> Iterator[Path]:
     """Every text file of the tree that somebody wrote; corpora and build products are neither."""
     wanted = set(suffixes) or TEXTS
     yield from sorted(path for path in ROOT.iterdir() if path.is_file() and path.suffix in wanted)
-    for room in ROOMS:
-        for folder, folders, names in os.walk(ROOT / room):
+    for top in FOLDERS:
+        for folder, folders, names in os.walk(ROOT / top):
             folders[:] = sorted(set(folders) - MADE)
             yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix in wanted)
 
@@ -40,7 +40,7 @@ def named(paths: Iterator[Path]) -> list[str]:
     return [path.relative_to(ROOT).as_posix() for path in paths]
 
 
-def test_the_walk_sees_every_room() -> None:
+def test_the_walk_sees_every_folder() -> None:
     seen = {path.relative_to(ROOT).parts[0] for path in texts()}
     assert {"ipcfast", "csrc", "tests", ".ci", ".github", "pyproject.toml", "Makefile"} <= seen
 

@@ -62,6 +62,18 @@ def test_every_number_stands_in_one_place() -> None:
     assert sorted(found) == sorted(NUMBERS)
 
 
+def test_every_decision_that_is_cited_is_told() -> None:
+    told = set(re.findall(r"^- \*\*(D\d+),", TABLES, re.M))
+    cited: dict[str, str] = {}
+    suffixes = {".py", ".pyx", ".pyi", ".pxd", ".h", ".c", ".md"}
+    for folder in ("ipcfast", "csrc", "tests", "docs", "bench"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in suffixes and "build" not in path.parts:
+                for number in re.findall(r"\bD\d{1,2}\b", path.read_text(encoding="utf-8")):
+                    cited.setdefault(number, path.relative_to(ROOT).as_posix())
+    assert {number: path for number, path in cited.items() if number not in told} == {}
+
+
 def test_no_cell_is_empty() -> None:
     assert [line for line in ROWS if len(line) != 4 or not all(line)] == []
     assert [line for line in LEFT if len(line) != 3 or not all(line)] == []
