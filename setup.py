@@ -55,14 +55,15 @@ CAPABILITIES = {
     "stream_listener": [*LISTENER, "posix/wait"],
     "ring_channel": [*CHANNEL, *RING_CHANNEL, *WAITING],
 }
+# Cython alone.
+WITHOUT_CORE = ["json_values"]
 
 
 def extension(capability: str, c_files: list[str]) -> Extension:
     """Give the extension of one capability: its binding, and the C files that the table names."""
-    names = sorted({*EVERYWHERE, *c_files})
     return Extension(
         f"ipcfast._native.{capability}",
-        [f"ipcfast/_native/{capability}.pyx", *(f"csrc/ipcf/{name}.c" for name in names)],
+        [f"ipcfast/_native/{capability}.pyx", *(f"csrc/ipcf/{name}.c" for name in sorted(set(c_files)))],
         include_dirs=["csrc"],
         define_macros=[("_GNU_SOURCE", None)] if sys.platform == "linux" else [],
         extra_compile_args=["-std=c11", "-O3", "-flto", "-g0", "-fvisibility=hidden", "-pthread"],
@@ -73,7 +74,10 @@ def extension(capability: str, c_files: list[str]) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension(capability, c_files) for capability, c_files in CAPABILITIES.items()],
+        [
+            *(extension(capability, [*EVERYWHERE, *files]) for capability, files in CAPABILITIES.items()),
+            *(extension(capability, []) for capability in WITHOUT_CORE),
+        ],
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,

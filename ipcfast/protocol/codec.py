@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import pickle
-import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ipcfast._native.json_values import is_plain
 from ipcfast.errors import SerializationError
 from ipcfast.protocol.json_codec import MsgspecJson, StandardJson
+from ipcfast.protocol.plain_values import DEPTH_MAX, plain_copy
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -46,7 +48,11 @@ class Codec(Protocol):
 
 
 class Msgpack:
-    """MessagePack: like JSON, but binary, with bytes. Needs the extra ``msgspec``."""
+    """MessagePack: the values of JSON in binary, and bytes; integers of 64 bits. Needs the extra ``msgspec``.
+
+    What MessagePack has beyond that (extensions, timestamps, keys that are not str, NaN) is refused both
+    ways: by itself msgspec would turn a date or a set into text or a list without a word.
+    """
 
     name = "msgpack"
     carries_messages = True
@@ -56,8 +62,15 @@ class Msgpack:
             import msgspec
         except ImportError as error:
             raise ImportError("codec 'msgpack' needs msgspec: pip install 'ipcfast[msgspec]'") from error
-        # In older releases its errors are no ValueError.
-        self._failures = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+        # In older releases its errors are no ValueError. BufferError: a memoryview with gaps.
+        self._failures = (
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+            BufferError,
+            msgspec.MsgspecError,
+        )
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder().decode
 
@@ -68,6 +81,12 @@ class Msgpack:
             SerializationError: MessagePack cannot carry the value.
         """
         try:
+            if is_plain(value, DEPTH_MAX, with_bytes=True):
+                return self._encode(value)
+        except self._failures:
+            pass  # a lone surrogate, or a memoryview with gaps
+        value = plain_copy(value, "MessagePack", with_bytes=True)
+        try:
             return self._encode(value)
         except self._failures as error:
             raise SerializationError(f"codec 'msgpack' cannot carry the value: {error}") from error
@@ -76,14 +95,17 @@ class Msgpack:
         """Return the value of a document.
 
         Raises:
-            SerializationError: It is not MessagePack.
+            SerializationError: It is not MessagePack, or holds what JSON could not, bytes aside.
         """
         try:
-            return self._decode(document)
+            value = self._decode(document)
         except self._failures as error:
             raise SerializationError(
                 f"message of {len(memoryview(document))} bytes is not MessagePack: {error}"
             ) from error
+        if not is_plain(value, DEPTH_MAX, with_bytes=True):
+            plain_copy(value, "MessagePack", with_bytes=True)
+        return value
 
 
 class Raw:
@@ -150,9 +172,8 @@ def _json() -> Codec:
         return StandardJson()
 
 
-_MAKERS = {"json": _json, "msgpack": Msgpack, "raw": Raw, "pickle": Pickle}
+_MAKERS: dict[str, Callable[[], Codec]] = {"json": _json, "msgpack": Msgpack, "raw": Raw, "pickle": Pickle}
 _made: dict[str, Codec] = {}
-_lock = threading.Lock()
 
 
 def codec_named(name: str) -> Codec:
@@ -164,7 +185,8 @@ def codec_named(name: str) -> Codec:
     """
     if name not in _MAKERS:
         raise ValueError(f"codec {name!r} is not one of {', '.join(CODECS)}")
-    with _lock:
-        if name not in _made:
-            _made[name] = _MAKERS[name]()
-        return _made[name]
+    if name not in _made:
+        # Without a lock, which a fork in the middle of importing msgspec would leave locked for ever in the
+        # child: of two that are made at the same time one is kept.
+        _made.setdefault(name, _MAKERS[name]())
+    return _made[name]

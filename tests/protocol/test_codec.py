@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import math
 import pickle
 import subprocess
 import sys
+import threading
+import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from ipcfast.errors import SerializationError
+from ipcfast.protocol import codec as codecs
 from ipcfast.protocol.codec import CODECS, codec_named
 from ipcfast.protocol.json_codec import MsgspecJson
+from tests.peers import HANG, Background
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -40,6 +48,58 @@ def test_msgpack_carries_bytes() -> None:
     assert codec.decode(codec.encode({"b": b"\0\xff"})) == {"b": b"\0\xff"}
 
 
+@dataclass
+class Record:
+    field: int = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, 2},
+        decimal.Decimal("1.5"),
+        uuid.UUID(int=1),
+        datetime.datetime(2024, 1, 1),
+        Record(),
+        math.nan,
+        {1: 2},
+        "\ud800",
+        2**64,
+        range(3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_msgpack_turns_nothing_into_something_else(value: Any) -> None:
+    for held in (value, {"k": [value]}):
+        with pytest.raises(SerializationError):
+            codec_named("msgpack").encode(held)
+
+
+def test_msgpack_takes_the_same_subclasses_as_json() -> None:
+    class Words(list):  # type: ignore[type-arg]
+        pass
+
+    codec = codec_named("msgpack")
+    value = {"k": (1, Words([b"x", bytearray(b"y"), memoryview(b"z__")[::3]]))}
+    assert codec.decode(codec.encode(value)) == {"k": [1, [b"x", b"y", b"z"]]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"\x81\x01\x02",
+        b"\xcb\x7f\xf8" + bytes(6),
+        b"\xd6\xff" + bytes(4),
+        b"\xd4\x05\x00",
+        b"\x91" * 129 + b"\xc0",
+    ],
+    ids=["key of int", "NaN", "timestamp", "extension", "depth"],
+)
+def test_what_json_could_not_hold_is_not_read_from_msgpack(document: bytes) -> None:
+    with pytest.raises(SerializationError):
+        codec_named("msgpack").decode(document)
+
+
 def test_raw_passes_bytes_through_and_nothing_else() -> None:
     codec = codec_named("raw")
     data = b"\0\xff"
@@ -56,9 +116,9 @@ def test_raw_passes_bytes_through_and_nothing_else() -> None:
         codec.encode({"type": "data"})
 
 
-@pytest.mark.parametrize("name", ["msgpack", "pickle"])
-def test_what_a_codec_cannot_carry_is_refused(name: str) -> None:
-    with pytest.raises(SerializationError, match=name):
+@pytest.mark.parametrize("name, said", [("msgpack", "MessagePack"), ("pickle", "pickle")])
+def test_what_a_codec_cannot_carry_is_refused(name: str, said: str) -> None:
+    with pytest.raises(SerializationError, match=said):
         codec_named(name).encode(lambda: 1)
 
 
@@ -85,6 +145,26 @@ class Explosive:
 
 def test_json_takes_msgspec_where_it_is_installed() -> None:
     assert isinstance(codec_named("json"), MsgspecJson)
+
+
+def test_making_one_codec_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lock is held meanwhile: a process that forked just then would find it locked for ever."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> codecs.Codec:
+        begun.set()
+        assert go_on.wait(HANG)
+        return codecs.Raw()
+
+    monkeypatch.setitem(codecs._MAKERS, "slow", slow)
+    monkeypatch.setattr(codecs, "_made", {})
+    first = Background(codec_named, "slow")
+    assert begun.wait(HANG)
+    other = Background(codec_named, "json")
+    assert other.result().name == "json"
+    second = Background(codec_named, "slow")
+    go_on.set()
+    assert first.result() is second.result()
 
 
 WITHOUT_MSGSPEC = """
