@@ -29,7 +29,7 @@ class IpcMessageType(str, Enum):
 
 
 _MESSAGE_FIELDS = frozenset({"type", "data", "id", "method", "event", "error"})
-_TEXT_FIELDS = ("id", "method", "event")
+_TEXT_FIELDS = ("method", "event")
 _ERROR_FIELDS = frozenset({"code", "message", "data"})
 
 
@@ -50,13 +50,18 @@ class IpcError:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the object for the wire."""
-        result: dict[str, Any] = {"code": self.code, "message": self.message}
+        """Return the object for the wire.
+
+        Raises:
+            SerializationError: A field has another type than it should (``.field``).
+        """
+        result: dict[str, Any] = {
+            "code": _integer("error.code", self.code),
+            "message": _text("error.message", self.message),
+        }
         if self.data is not None:
             result["data"] = self.data
-        for key, value in self.extra.items():
-            if key not in _ERROR_FIELDS:
-                result[key] = value
+        _add_extra(result, "error.extra", self.extra, _ERROR_FIELDS)
         return result
 
     @classmethod
@@ -68,11 +73,8 @@ class IpcError:
         """
         if not isinstance(value, Mapping):
             raise _wrong("error", "an object", value)
-        code, message = value.get("code"), value.get("message")
-        if not isinstance(code, int) or isinstance(code, bool):
-            raise _wrong("error.code", "an integer", code)
-        if not isinstance(message, str):
-            raise _wrong("error.message", "text", message)
+        code = _integer("error.code", value.get("code"))
+        message = _text("error.message", value.get("message"))
         extra = {key: item for key, item in value.items() if key not in _ERROR_FIELDS}
         return cls(code, message, value.get("data"), extra)
 
@@ -84,7 +86,8 @@ class IpcMessage:
     Attributes:
         type: What it is; one of IpcMessageType or any other text.
         data: What it carries: anything that the codec can.
-        id: Ties a response to its request; left out on the wire when empty (R32).
+        id: Ties a response to its request: text, or an integer as in JSON-RPC (R103). Left out on the wire
+            when None or "" (R32); 0 is an id like any other.
         method: Of a request; left out when empty (R33).
         event: Of an event; left out when empty (R34).
         error: Of a response; left out when None (R35).
@@ -93,7 +96,7 @@ class IpcMessage:
 
     type: str = IpcMessageType.DATA.value
     data: Any = field(default_factory=dict)
-    id: str | None = None
+    id: str | int | None = None
     method: str | None = None
     event: str | None = None
     error: IpcError | None = None
@@ -106,17 +109,17 @@ class IpcMessage:
             SerializationError: A field has another type than it should (``.field``).
         """
         result: dict[str, Any] = {"type": _text("type", self.type), "data": self.data}
-        if self.id:
-            result["id"] = _text("id", self.id)
-        if self.method:
-            result["method"] = _text("method", self.method)
-        if self.event:
-            result["event"] = _text("event", self.event)
+        if self.id is not None and (identifier := _identifier(self.id)) != "":
+            result["id"] = identifier
+        if self.method is not None and (method := _text("method", self.method)):
+            result["method"] = method
+        if self.event is not None and (event := _text("event", self.event)):
+            result["event"] = event
         if self.error is not None:
+            if not isinstance(self.error, IpcError):
+                raise _wrong("error", "an IpcError", self.error)
             result["error"] = self.error.to_dict()
-        for key, value in self.extra.items():
-            if key not in _MESSAGE_FIELDS:
-                result[key] = value
+        _add_extra(result, "extra", self.extra, _MESSAGE_FIELDS)
         return result
 
     def to_json(self) -> str:
@@ -141,13 +144,11 @@ class IpcMessage:
             if key == "data":
                 message.data = item
             elif key == "type":
-                if not isinstance(item, str):
-                    raise _wrong("type", "text", item)
-                message.type = item
+                message.type = _text("type", item)
+            elif key == "id":
+                message.id = None if item is None else _identifier(item)
             elif key in _TEXT_FIELDS:
-                if item is not None and not isinstance(item, str):
-                    raise _wrong(key, "text", item)
-                setattr(message, key, item)
+                setattr(message, key, None if item is None else _text(key, item))
             elif key == "error":
                 message.error = None if item is None else IpcError.from_dict(item)
             else:
@@ -168,13 +169,33 @@ class IpcMessage:
         return cls.from_dict(codec_named("json").decode(document))
 
 
-def _text(name: str, value: str) -> str:
+def _text(name: str, value: object) -> str:
     """Return the text of a field; a member of an enumeration becomes plain text."""
     if type(value) is str:
         return value
     if isinstance(value, str):
         return str.__str__(value)
     raise _wrong(name, "text", value)
+
+
+def _integer(name: str, value: object, expected: str = "an integer") -> int:
+    """Return the integer of a field; a member of an enumeration becomes a plain one; booleans are none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    raise _wrong(name, expected, value)
+
+
+def _identifier(value: object) -> str | int:
+    return _text("id", value) if isinstance(value, str) else _integer("id", value, "text or an integer")
+
+
+def _add_extra(result: dict[str, Any], name: str, extra: object, fields: frozenset[str]) -> None:
+    """Add the keys that are not named; none of them hides a field."""
+    if not isinstance(extra, Mapping):
+        raise _wrong(name, "a mapping", extra)
+    for key, value in extra.items():
+        if key not in fields:
+            result[key] = value
 
 
 def _named(value: object) -> str:

@@ -222,7 +222,9 @@ def test_lines_go_on_after_bad_ones(path: str) -> None:
         plain_client(path) as client,
     ):
         client.sendall(
-            b'{"type":"first"}\n{broken\n{"a":"\xff"}\n[1]\n{"id":5}\n' + b"x" * 5000 + b'\n{"type":"last"}\n'
+            b'{"type":"first"}\n{broken\n{"a":"\xff"}\n[1]\n{"id":[5]}\n'
+            + b"x" * 5000
+            + b'\n{"type":"last"}\n'
         )
         with listener.accept(HANG) as channel:
             assert channel.recv(HANG).type == "first"

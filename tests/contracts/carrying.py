@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import ipcfast
-from ipcfast import IpcMessage, MessageTooLarge, ReceiveFailed, SerializationError
+from ipcfast import IpcError, IpcMessage, MessageTooLarge, ReceiveFailed, SerializationError
 from tests.contracts.channels import Channels, Pair
 from tests.peers import HANG, Background, connected
 
@@ -37,6 +37,19 @@ class Carrying(Channels):
         received = other.recv(HANG)
         assert received.extra == {"jsonrpc": "2.0", "params": [1]}
         assert (received.type, received.method) == ("data", "m")
+
+    @pytest.mark.parametrize("identifier", ["1", 1, 0, 2**53])
+    def test_a_json_rpc_object_passes_with_all_its_keys(self, pair: Pair, identifier: str | int) -> None:
+        one, other = pair
+        one.send({"jsonrpc": "2.0", "id": identifier, "method": "m", "params": [1]})
+        received = other.recv(HANG)
+        assert (received.id, type(received.id), received.method) == (identifier, type(identifier), "m")
+        assert received.extra == {"jsonrpc": "2.0", "params": [1]}
+        other.send({"jsonrpc": "2.0", "id": received.id, "error": {"code": -32601, "message": "no"}})
+        answer = one.recv(HANG)
+        assert (answer.id, answer.error) == (identifier, IpcError(-32601, "no"))
+        one.send(received)
+        assert other.recv(HANG) == received
 
     @pytest.mark.parametrize("value", [None, 0, "", [], {}, {"type": "data"}, [{"a": 1.5}], "日本"])
     def test_json_arrives_as_it_was_sent(self, pair: Pair, value: object) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from typing import Any
 
@@ -94,7 +95,9 @@ def test_null_is_as_good_as_absent() -> None:
     [
         ({"type": 1}, "type"),
         ({"type": None}, "type"),
-        ({"id": 5}, "id"),
+        ({"id": 1.0}, "id"),
+        ({"id": True}, "id"),
+        ({"id": [1]}, "id"),
         ({"method": ["m"]}, "method"),
         ({"event": {}}, "event"),
         ({"error": "text"}, "error"),
@@ -112,11 +115,53 @@ def test_a_wrong_type_names_its_field(document: dict[str, Any], field: str) -> N
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("fields", [{"type": 1}, {"id": 5}, {"method": 5}, {"event": b"e"}])
-def test_a_wrong_type_is_not_sent_either(fields: dict[str, Any]) -> None:
-    with pytest.raises(SerializationError) as caught:
-        IpcMessage(**fields).to_dict()
-    assert caught.value.field == next(iter(fields))
+@pytest.mark.parametrize(
+    "field, values",
+    [
+        ("type", [1, None, b"x"]),
+        ("id", [1.5, True, False, b"", []]),
+        ("method", [5, 0, False, b"", {}]),
+        ("event", [b"e", 0, b"", []]),
+        ("error", ["boom", {"code": 1, "message": "m"}, 0, False]),
+        ("error.code", [IpcError("x", "m"), IpcError(True, "m"), IpcError(1.0, "m"), IpcError(None, "m")]),
+        ("error.message", [IpcError(1, 5), IpcError(1, None), IpcError(1, b"m")]),
+        ("error.extra", [IpcError(1, "m", extra=None), IpcError(1, "m", extra=["a"])]),
+        ("extra", [None, [("a", 1)]]),
+    ],
+)
+def test_a_wrong_type_is_not_sent_either(field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(SerializationError, match=repr(field)) as caught:
+            IpcMessage(**{field.partition(".")[0]: value}).to_dict()
+        assert caught.value.field == field
+
+
+@pytest.mark.parametrize("identifier", ["7", 7, 0, -1, 2**70])
+def test_an_id_of_json_rpc_goes_there_and_back(identifier: str | int) -> None:
+    message = IpcMessage.from_json(json.dumps({"jsonrpc": "2.0", "id": identifier, "method": "m"}))
+    assert message.id == identifier
+    assert type(message.id) is type(identifier)
+    assert json.loads(message.to_json())["id"] == identifier
+
+
+class Ids(enum.IntEnum):
+    FIRST = 1
+
+
+class Methods(str, enum.Enum):
+    CALL = "call"
+
+
+def test_members_of_enumerations_become_what_they_stand_for() -> None:
+    message = IpcMessage(id=Ids.FIRST, method=Methods.CALL, error=IpcError(Ids.FIRST, Methods.CALL))
+    document = message.to_dict()
+    for value, kind in (
+        (document["id"], int),
+        (document["method"], str),
+        (document["error"]["code"], int),
+        (document["error"]["message"], str),
+    ):
+        assert type(value) is kind
 
 
 @pytest.mark.parametrize(
@@ -140,7 +185,7 @@ documents = st.fixed_dictionaries(
     optional={
         "type": words,
         "data": json_values,
-        "id": optional,
+        "id": optional | st.integers(),
         "method": optional,
         "event": optional,
         "error": st.none() | errors.map(IpcError.to_dict),
