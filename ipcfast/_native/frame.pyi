@@ -11,6 +11,9 @@ from typing_extensions import Buffer
 
 from ipcfast.errors import FrameError, MessageTooLarge
 
+# The names that stand for a framing, "sniff" not among them, and the C core's number of each.
+FRAMINGS: dict[str, int]
+
 @final
 class FrameDecoder:
     """Cut a stream that comes in pieces of any size into frames (R180, R269).
@@ -74,6 +77,8 @@ class FrameDecoder:
     @property
     def pending(self) -> int:
         """Bytes held of an unfinished frame: when the stream ends and this is not 0, it was cut off."""
+
+__pyx_capi__: dict[str, object]  # for the other bindings
 
 def encode_frame(framing: str, body: Buffer, *, kind: int = 2) -> bytes:
     """Return the frame that carries ``body``: header, body and trailer (R180, R269).

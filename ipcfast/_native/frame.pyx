@@ -42,11 +42,11 @@ cdef extern from "ipcf/frame_splitter.h" nogil:
     size_t ipcf_frame_splitter_pending(const ipcf_frame_splitter *splitter)
 
 
-cdef dict FRAMINGS = {
+FRAMINGS = {
     "length": <int>IPCF_FRAMING_LENGTH,
-    "u32be": <int>IPCF_FRAMING_U32BE,
     "lines": <int>IPCF_FRAMING_LINES,
     "content-length": <int>IPCF_FRAMING_CONTENT_LENGTH,
+    "u32be": <int>IPCF_FRAMING_U32BE,
 }
 cdef dict FRAMING_NAMES = {value: name for name, value in FRAMINGS.items()}
 

@@ -10,16 +10,17 @@ from libc.stdint cimport uint8_t, uint64_t
 cimport cython
 
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_FRAMING_CONTENT_LENGTH, IPCF_FRAMING_LENGTH, IPCF_FRAMING_LINES, IPCF_FRAMING_U32BE,
-    IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_HELLO, IPCF_KIND_MESSAGE, IPCF_KIND_REFUSAL,
-    IPCF_KIND_WELCOME, IPCF_OK, IPCF_STREAM_HANDSHAKE_MAX, IPCF_STREAM_MAX_HANDLES, IPCF_TIMEOUT,
-    ipcf_channel_options, ipcf_channel_watch_peer, ipcf_error, ipcf_framing, ipcf_handle, ipcf_status,
+    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_HELLO, IPCF_KIND_MESSAGE,
+    IPCF_KIND_REFUSAL, IPCF_KIND_WELCOME, IPCF_OK, IPCF_STREAM_HANDSHAKE_MAX, IPCF_STREAM_MAX_HANDLES,
+    IPCF_TIMEOUT, ipcf_channel_options, ipcf_channel_watch_peer, ipcf_error, ipcf_framing, ipcf_handle, ipcf_status,
     ipcf_stream, ipcf_stream_adopt, ipcf_stream_channel_init, ipcf_stream_channel_read_handle,
     ipcf_stream_channel_receive_handles, ipcf_stream_channel_release_stream,
     ipcf_stream_channel_send_framing, ipcf_stream_channel_send_handles,
     ipcf_stream_channel_set_send_framing, ipcf_stream_channel_sniff, ipcf_stream_close, ipcf_stream_connect,
     ipcf_stream_pair,
 )
+from ipcfast._native.frame cimport framing_named
+from ipcfast._native.frame import FRAMINGS as _FRAMINGS
 from ipcfast._native.message_channel cimport MessageChannel, options_of
 from ipcfast._native.sending cimport finish_begun
 from ipcfast._native.status cimport deadline_of, is_begun, raise_status
@@ -31,29 +32,16 @@ KIND_HELLO = <int>IPCF_KIND_HELLO
 KIND_WELCOME = <int>IPCF_KIND_WELCOME
 KIND_REFUSAL = <int>IPCF_KIND_REFUSAL
 
-cdef dict FRAMINGS = {
-    "length": <int>IPCF_FRAMING_LENGTH,
-    "u32be": <int>IPCF_FRAMING_U32BE,
-    "lines": <int>IPCF_FRAMING_LINES,
-    "content-length": <int>IPCF_FRAMING_CONTENT_LENGTH,
-}
-cdef dict FRAMING_NAMES = {number: name for name, number in FRAMINGS.items()}
+cdef dict FRAMING_NAMES = {number: name for name, number in _FRAMINGS.items()}
 
 # Only this module can make a channel without a connection.
 cdef object _token = object()
 
 
-cdef ipcf_framing framing_of(str name) except *:
-    number = FRAMINGS.get(name)
-    if number is None:
-        raise ValueError(f"framing {name!r} is unknown: use one of {', '.join(FRAMINGS)}")
-    return <ipcf_framing><int>number
-
-
 cdef ipcf_channel_options stream_options(framing, sniff, skip_noise, message_limit, read_ahead_limit,
                                          spin_us) except *:
     cdef ipcf_channel_options options = options_of(message_limit, read_ahead_limit, spin_us)
-    options.framing = framing_of(framing)
+    options.framing = framing_named(framing)
     options.sniff = sniff
     options.skip_noise = skip_noise
     return options
@@ -203,7 +191,7 @@ cdef class StreamChannel(MessageChannel):
     def set_send_framing(self, framing):
         cdef ipcf_error error
         cdef ipcf_status status = ipcf_stream_channel_set_send_framing(
-            &self.stream_channel, framing_of(framing), &error
+            &self.stream_channel, framing_named(framing), &error
         )
         if status != IPCF_OK:
             self.fail(status, &error, "set_send_framing")

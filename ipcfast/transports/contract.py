@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ipcfast._native.frame import FRAMINGS
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FRAMINGS", "OWN_FRAMING", "Opened", "Options", "Transport"]
+__all__ = ["OWN_FRAMING", "Opened", "Options", "Transport"]
 
 OWN_FRAMING = "length"
-FRAMINGS = (OWN_FRAMING, "lines", "content-length", "u32be")
 
 # The handshake's frames must pass: the longest is a refusal.
 MESSAGE_LIMIT_MIN = 1024
