@@ -8,7 +8,7 @@
     ├── ChannelClosed                                      this side was closed, or is the parent's
     ├── ChannelTimeout       + TimeoutError                the timeout has passed (.begun .sent)
     ├── ShuttingDown                                       shutdown() was called on this side
-    ├── SendFailed                                         the message cannot be sent here
+    ├── SendFailed                                         the message cannot be sent here (.sent)
     ├── ReceiveFailed                                      the message at the head is of another kind
     ├── MessageTooLarge      + ValueError                  above the limit (.size .limit)
     ├── SerializationError   + ValueError                  not a value that the codec carries (.field)
@@ -115,7 +115,15 @@ class ShuttingDown(IpcChannelError):
 
 
 class SendFailed(IpcChannelError):
-    """The message cannot be sent on this channel (R46)."""
+    """The message cannot be sent on this channel (R46).
+
+    Attributes:
+        sent: ``send_many`` only: how many of the messages went before it.
+    """
+
+    def __init__(self, message: str, *, sent: int | None = None) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class ReceiveFailed(IpcChannelError):
@@ -163,7 +171,7 @@ class FrameError(IpcChannelError, ValueError):
 
 
 class IoError(IpcChannelError, OSError):
-    """The operating system refused (R51).
+    """The operating system refused (R51). ``__cause__`` is its own OSError, where it gave a number.
 
     Attributes:
         errno: The system's number, None where it gave none.

@@ -31,7 +31,7 @@ EXAMPLES: list[tuple[IpcChannelError, dict[str, object]]] = [
     (ChannelClosed("closed"), {}),
     (ChannelTimeout("too late", begun=True, sent=3), {"begun": True, "sent": 3}),
     (ShuttingDown("shut down"), {}),
-    (errors.SendFailed("no"), {}),
+    (errors.SendFailed("no", sent=2), {"sent": 2}),
     (errors.ReceiveFailed("no"), {}),
     (MessageTooLarge("9 > 8", size=9, limit=8), {"size": 9, "limit": 8}),
     (SerializationError("not text", field="id"), {"field": "id"}),

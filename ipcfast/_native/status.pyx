@@ -5,6 +5,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport strcmp
 
 import errno
+import os
 
 from ipcfast import errors
 
@@ -48,7 +49,7 @@ def _shut_down(action, failure):
 def _forked(action, failure):
     return errors.ChannelClosed(
         f"{action}: this channel was opened by the parent process and cannot be used after fork; open one in"
-        " this process, or hand a channel over when the process is started"
+        " this process"
     )
 
 
@@ -101,17 +102,23 @@ def _invalid(action, failure):
     if failure["what"] == "body that is not one line":
         return errors.SendFailed(
             f"{action}: this message of {failure['found']} bytes is no single line with something in it, and"
-            " the framing 'lines' carries nothing else; use another framing"
+            " the framing 'lines' carries nothing else; use another framing",
+            sent=failure["sent"],
         )
     return ValueError(f"{action}: {failure['what']} is out of range (got {failure['found']})")
 
 
-def _os_error(kind, text, fallback):
+def _os_error(kind, text, *, always=None, fallback=None):
+    """Make errors of a kind. always: its number, whichever the system gave. fallback: for when it gave none."""
     def make(action, failure):
-        code = failure["os_error"] or fallback
+        given = failure["os_error"]
+        code = given or always or fallback
         detail = f"{failure['what']}: " if failure["what"] else ""
         reason = f" ({detail}{errno.errorcode.get(code, code)})" if code else ""
-        return kind(f"{action}: {text}{reason}", errno=code)
+        error = kind(f"{action}: {text}{reason}", errno=always or code, filename=failure["path"])
+        if given:
+            error.__cause__ = OSError(given, os.strerror(given), failure["path"])
+        return error
 
     return make
 
@@ -129,24 +136,24 @@ _EXPLAIN = {
     "CORRUPT": _corrupt,
     "NOISE": _noise,
     "NO_MEMORY": _no_memory,
-    "OS_ERROR": _os_error(errors.IoError, "the operating system refused", None),
+    "OS_ERROR": _os_error(errors.IoError, "the operating system refused"),
     "ADDRESS_IN_USE": _os_error(
-        errors.AddressInUse, "a live server owns this address; stop it or choose another", errno.EADDRINUSE
+        errors.AddressInUse, "a live server owns this address; stop it or choose another", always=errno.EADDRINUSE
     ),
     "ADDRESS_NOT_FOUND": _os_error(
-        errors.AddressNotFound, "nobody listens at this address; start the server first", errno.ENOENT
+        errors.AddressNotFound, "nobody listens at this address; start the server first", fallback=errno.ENOENT
     ),
     "PERMISSION_DENIED": _os_error(
-        errors.PermissionDenied, "the address or the peer belongs to another user", errno.EACCES
+        errors.PermissionDenied, "the address or the peer belongs to another user", fallback=errno.EACCES
     ),
     "INVALID": _invalid,
-    "UNSUPPORTED": _os_error(errors.IoError, "this system cannot do that", errno.ENOTSUP),
+    "UNSUPPORTED": _os_error(errors.IoError, "this system cannot do that", fallback=errno.ENOTSUP),
 }
 
 
 def error_for(
     str status, str action, *, what=None, os_error=0, expected=0, found=0, begun=False, sent=None,
-    peer_died=None,
+    peer_died=None, path=None,
 ):
     if status not in _EXPLAIN:
         return SystemError(f"{action}: no error is known for the status {status}")
@@ -160,6 +167,7 @@ def error_for(
             "begun": begun,
             "sent": sent,
             "peer_died": peer_died,
+            "path": path,
         },
     )
 
@@ -169,10 +177,10 @@ cdef bint is_begun(const ipcf_error *error) noexcept nogil:
 
 
 cdef int raise_status(ipcf_status status, const ipcf_error *error, str action, object peer_died=None,
-                      object sent=None) except -1:
+                      object sent=None, object path=None) except -1:
     cdef str name = (<bytes>ipcf_status_name(status)).decode()
     if error == NULL:
-        raise error_for(name, action, sent=sent, peer_died=peer_died)
+        raise error_for(name, action, sent=sent, peer_died=peer_died, path=path)
     raise error_for(
         name,
         action,
@@ -183,7 +191,12 @@ cdef int raise_status(ipcf_status status, const ipcf_error *error, str action, o
         begun=is_begun(error),
         sent=sent,
         peer_died=peer_died,
+        path=path,
     )
+
+
+cdef int raise_at(ipcf_status status, const ipcf_error *error, str action, str path) except -1:
+    raise_status(status, error, f"{action} {path}", None, None, path)
 
 
 cdef object peer_died(const ipcf_channel *channel):

@@ -23,7 +23,7 @@ from ipcfast._native.frame cimport framing_named
 from ipcfast._native.frame import FRAMINGS as _FRAMINGS
 from ipcfast._native.message_channel cimport MessageChannel, options_of
 from ipcfast._native.sending cimport finish_begun
-from ipcfast._native.status cimport deadline_of, is_begun, raise_status
+from ipcfast._native.status cimport deadline_of, is_begun, raise_at, raise_status
 
 KIND_ANY = <int>IPCF_KIND_ANY
 KIND_MESSAGE = <int>IPCF_KIND_MESSAGE
@@ -82,7 +82,7 @@ cdef class StreamChannel(MessageChannel):
         if status == IPCF_AGAIN:
             return None
         if status != IPCF_OK:
-            raise_status(status, &error, f"connect to {path}")
+            raise_at(status, &error, "connect to", path)
         return open_channel(&stream, &options)
 
     @staticmethod

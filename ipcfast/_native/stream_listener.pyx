@@ -15,7 +15,7 @@ from ipcfast._native.csrc cimport (
     ipcf_listener_arm, ipcf_listener_close, ipcf_listener_open, ipcf_listener_try_accept, ipcf_status,
     ipcf_stream, ipcf_wait, ipcf_wait_item,
 )
-from ipcfast._native.status cimport deadline_of, raise_status
+from ipcfast._native.status cimport deadline_of, raise_at, raise_status
 from ipcfast._native.stream_channel cimport open_channel, stream_options
 
 cdef enum:
@@ -51,7 +51,7 @@ cdef class StreamListener:
         self.require_same_user = require_same_user
         status = ipcf_listener_open(name, backlog, &self.listener, &error)
         if status != IPCF_OK:
-            raise_status(status, &error, f"listen at {path}")
+            raise_at(status, &error, "listen at", path)
         self.ended = IPCF_OK
         _listening.add(self)
 
@@ -60,7 +60,7 @@ cdef class StreamListener:
             ipcf_listener_close(&self.listener)
 
     def __reduce__(self):
-        raise TypeError("StreamListener cannot be pickled: hand the connections over instead")
+        raise TypeError("a StreamListener cannot be pickled or copied: listen in the other process")
 
     @property
     def closed(self):
@@ -87,7 +87,7 @@ cdef class StreamListener:
         if status == IPCF_AGAIN:
             return None
         if status != IPCF_OK:
-            raise_status(status, &error, f"accept at {self.path}")
+            raise_at(status, &error, "accept at", self.path)
         return open_channel(&stream, &options)
 
     def close(self):

@@ -67,6 +67,31 @@ def test_the_fields_carry_the_numbers() -> None:
     assert "ENOSPC" in str(refused)
 
 
+def test_an_io_error_has_the_systems_own_as_its_cause() -> None:
+    refused = error_for("OS_ERROR", "listen at /x", os_error=errno.ENOSPC, path="/x")
+    assert isinstance(refused, errors.IoError)
+    assert refused.filename == "/x"
+    cause = refused.__cause__
+    assert isinstance(cause, OSError)
+    assert not isinstance(cause, errors.IpcChannelError)
+    assert (cause.errno, cause.strerror, cause.filename) == (errno.ENOSPC, refused.strerror, "/x")
+    assert error_for("PERMISSION_DENIED", "connect").__cause__ is None  # we refused, not the system
+
+
+def test_an_address_in_use_has_that_number_whatever_the_system_said() -> None:
+    for given in (0, errno.EAGAIN, errno.EADDRINUSE):
+        used = error_for("ADDRESS_IN_USE", "listen", os_error=given)
+        assert isinstance(used, errors.AddressInUse)
+        assert used.errno == errno.EADDRINUSE
+    assert isinstance(error_for("ADDRESS_IN_USE", "listen", os_error=errno.EAGAIN).__cause__, BlockingIOError)
+
+
+def test_what_cannot_be_sent_says_how_many_went_before() -> None:
+    error = error_for("INVALID", "send_many", what="body that is not one line", sent=3)
+    assert isinstance(error, errors.SendFailed)
+    assert error.sent == 3
+
+
 @pytest.mark.parametrize("died", [True, False, None])
 def test_disconnected_tells_a_death_from_a_goodbye(died: bool | None) -> None:
     error = error_for("DISCONNECTED", "recv", peer_died=died)

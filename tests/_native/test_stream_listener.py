@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+import errno
 import os
 import pickle
 import signal
@@ -54,6 +56,24 @@ def test_a_live_address_is_left_alone(listener: StreamListener) -> None:
     server.close()
 
 
+def test_errors_have_the_number_and_the_file(listener: StreamListener, tmp_path: Path) -> None:
+    missing, folder = str(tmp_path / "missing" / "socket"), str(tmp_path / "folder")
+    os.mkdir(folder)
+    for call, kind, number, path in (
+        (StreamListener, errors.AddressInUse, errno.EADDRINUSE, listener.path),
+        (StreamListener, errors.IoError, errno.ENOENT, missing),
+        (StreamListener, errors.AddressInUse, errno.EADDRINUSE, folder),
+        (StreamChannel.connect, errors.AddressNotFound, errno.ENOENT, missing),
+    ):
+        with pytest.raises(kind) as caught:
+            call(path)
+        assert (caught.value.errno, caught.value.filename) == (number, path)
+        assert path in str(caught.value)
+        if path != folder:  # which is what the system said nothing about
+            assert isinstance(caught.value.__cause__, OSError)
+            assert caught.value.__cause__.filename == path
+
+
 def test_a_closed_listener_gives_its_address_back(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     for _ in range(3):
@@ -93,9 +113,10 @@ def test_a_forked_child_leaves_the_address_alone(listener: StreamListener) -> No
     server.close()
 
 
-def test_a_listener_cannot_be_pickled(listener: StreamListener) -> None:
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(listener)
+def test_a_listener_cannot_be_pickled_or_copied(listener: StreamListener) -> None:
+    for attempt in (pickle.dumps, copy.copy):
+        with pytest.raises(TypeError, match="cannot be pickled or copied"):
+            attempt(listener)
 
 
 def test_waiting_tells_which_handle_is_ready() -> None:
