@@ -7,8 +7,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint8_t, uint64_t
 
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_OK, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_flush, ipcf_channel_send,
-    ipcf_channel_send_many, ipcf_channel_try_send, ipcf_error, ipcf_piece, ipcf_status,
+    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_NEVER, IPCF_OK, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_flush,
+    ipcf_channel_send, ipcf_channel_send_many, ipcf_channel_try_send, ipcf_error, ipcf_piece, ipcf_status,
 )
 from ipcfast._native.status cimport deadline_of, is_begun, raise_for_channel
 
@@ -24,6 +24,9 @@ cdef int send_one(ipcf_channel *channel, uint8_t kind, object data, object timeo
     cdef ipcf_error error
     cdef ipcf_status status
     cdef bint begun = False
+    cdef uint64_t deadline = IPCF_NEVER
+    if timeout is not None:
+        deadline = deadline_of(timeout)    # may raise, so before anything has gone out
     if PyBytes_CheckExact(data) and PyBytes_GET_SIZE(data) <= COPY_WITH_GIL:
         error.what = NULL
         status = ipcf_channel_try_send(channel, kind, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &error)
@@ -34,7 +37,7 @@ cdef int send_one(ipcf_channel *channel, uint8_t kind, object data, object timeo
         begun = is_begun(&error)
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        return send_waiting(channel, kind, view.buf, view.len, begun, deadline_of(timeout), action)
+        return send_waiting(channel, kind, view.buf, view.len, begun, deadline, action)
     finally:
         PyBuffer_Release(&view)
 
@@ -57,16 +60,20 @@ cdef int send_waiting(ipcf_channel *channel, uint8_t kind, const void *body, siz
     return finish_begun(channel, deadline, action)
 
 
-cdef int finish_begun(ipcf_channel *channel, uint64_t deadline, str action, object sent=None) except -1:
+cdef int finish_begun(ipcf_channel *channel, uint64_t deadline, str action, object sent=None,
+                      bint is_ours=True) except -1:
     cdef ipcf_error error
     cdef ipcf_status status
     while True:
+        error.what = NULL
         with nogil:
             status = ipcf_channel_flush(channel, deadline, &error)
         if status == IPCF_OK:
             return 0
         if status == IPCF_TIMEOUT:
-            error.what = b"begun"
+            error.what = NULL
+            if is_ours:
+                error.what = b"begun"
         if status != IPCF_INTERRUPTED:
             return raise_for_channel(channel, status, &error, action, sent)
         PyErr_CheckSignals()
@@ -76,8 +83,21 @@ cdef int send_all(ipcf_channel *channel, uint8_t kind, object items, object time
     cdef list bodies = list(items)
     cdef uint64_t deadline = deadline_of(timeout)
     cdef size_t done = 0, count = len(bodies)
+    if count == 0:
+        return finish_begun(channel, deadline, action, 0, is_ours=False)
+    for body in bodies:
+        check_body(body)
     while done < count:
         done += send_batch(channel, kind, bodies, done, deadline, action)
+    return 0
+
+
+cdef int check_body(object body) except -1:
+    """Raise for what cannot be sent: once some have gone out, it would be too late to tell how many."""
+    cdef Py_buffer view
+    if not PyBytes_CheckExact(body):
+        PyObject_GetBuffer(body, &view, PyBUF_SIMPLE)
+        PyBuffer_Release(&view)
     return 0
 
 

@@ -58,7 +58,12 @@ class IpcChannel:
 
     Timeouts are in seconds: None waits for ever, 0 tries once without sleeping. They are never early. A
     receive that timed out has lost nothing. A send that timed out with ``ChannelTimeout.begun`` is on its
-    way: the next send finishes it, so do not send it again.
+    way: the next send finishes it, so do not send it again. Where nothing else is to be sent,
+    ``send_many([])`` finishes it.
+
+    Signals: handlers run while a call is blocked. An exception from one, such as KeyboardInterrupt, ends the
+    call, and the channel stays usable. It cannot say whether a send had begun: if so, the next send finishes
+    it, else the message is not sent. Where that matters, number the messages.
 
     Errors: Disconnected once the peer has ended and everything that it sent was received; ChannelClosed after
     ``close`` and in a forked child; ShuttingDown after ``shutdown``; ChannelTimeout; MessageTooLarge for a
@@ -195,8 +200,12 @@ class IpcChannel:
     def send_many(self, items: Sequence[Buffer], timeout: float | None = None) -> None:
         """Send several byte messages in order; for small ones several times faster than one by one.
 
+        Of no items it finishes a message that an earlier send has begun (``ChannelTimeout.begun``).
+
         Raises:
             ChannelTimeout: ``.sent`` says how many were handed over, the begun one included.
+            SendFailed: One of them cannot travel in this framing; ``.sent`` says how many went before it.
+            TypeError, BufferError: One of them is no buffer; none was sent.
         """
         self._opened().send_many(items, timeout)
 

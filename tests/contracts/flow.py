@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -74,6 +76,40 @@ class Flow(Channels):
         assert other.recv_bytes(HANG) == large
         assert other.recv_bytes(HANG) == b"next"
         sender.result()
+
+    def test_a_begun_message_is_finished_by_sending_nothing(self, pair: Pair) -> None:
+        one, other = pair
+        large = os.urandom(8 * MIB)
+        with pytest.raises(ChannelTimeout):
+            one.send_bytes(large, timeout=0.05)
+        with pytest.raises(ChannelTimeout) as caught:
+            one.send_many([], timeout=0.01)
+        assert (caught.value.begun, caught.value.sent) == (False, 0)
+        sender = Background(one.send_many, [])
+        assert other.recv_bytes(HANG) == large
+        sender.result()
+        assert other.try_recv_bytes() is None
+
+    @pytest.mark.parametrize("timeout, error", [(math.nan, ValueError), ("soon", TypeError)])
+    def test_a_bad_timeout_sends_nothing(self, pair: Pair, timeout: Any, error: type[Exception]) -> None:
+        one, other = pair
+        for send in (
+            lambda: one.send_bytes(b"x", timeout),
+            lambda: one.send_many([b"x"], timeout),
+            lambda: one.send({}, timeout),
+            lambda: one.send_json(1, timeout),
+        ):
+            with pytest.raises(error):
+                send()
+        one.send_bytes(b"only")
+        assert other.recv_bytes(HANG) == b"only"
+
+    def test_what_is_no_buffer_stops_a_batch_before_it_starts(self, pair: Pair) -> None:
+        one, other = pair
+        with pytest.raises(TypeError):
+            one.send_many([b"x"] * 200 + [5])  # type: ignore[list-item]
+        one.send_bytes(b"only")
+        assert other.recv_bytes(HANG) == b"only"
 
     def test_a_receive_that_timed_out_in_mid_message_goes_on(self, pair: Pair) -> None:
         one, other = pair
@@ -145,7 +181,7 @@ class Flow(Channels):
 
     def test_not_a_number_is_no_timeout(self, pair: Pair) -> None:
         with pytest.raises(ValueError, match="NaN"):
-            pair[0].recv_bytes(float("nan"))
+            pair[0].recv_bytes(math.nan)
 
     # ---- large traffic both ways
 
