@@ -18,6 +18,8 @@ from ipcfast._native.receiving cimport receive_all, receive_into, receive_one
 from ipcfast._native.sending cimport send_all, send_one
 from ipcfast._native.status cimport deadline_of, peer_died, raise_for_channel
 
+cdef object SIZE_MAX = 2**63 - 1
+
 # Channels that this process has opened; after fork, the child's copies are abandoned.
 _opened = weakref.WeakSet()
 
@@ -50,7 +52,9 @@ cdef class MessageChannel:
         Py_XDECREF(self.partial.bytes)
 
     def __reduce__(self):
-        raise TypeError(f"{type(self).__name__} cannot be pickled: hand it over when the process is started")
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled or copied: connect in the other process"
+        )
 
     cdef int register(self, ipcf_channel *channel) except -1:
         self.channel = channel
@@ -63,35 +67,47 @@ cdef class MessageChannel:
     # ---- messages
 
     def send_bytes(self, data, timeout=None):
+        """Send one message of raw bytes; see ipcfast.IpcChannel.send_bytes."""
         send_one(self.channel, IPCF_KIND_BYTES, data, timeout, "send_bytes")
 
     def send_message(self, data, timeout=None):
+        """Send one document of a codec; see ipcfast.IpcChannel.send."""
         send_one(self.channel, IPCF_KIND_MESSAGE, data, timeout, "send")
 
     def send_many(self, items, timeout=None):
+        """Send several messages of raw bytes in order; see ipcfast.IpcChannel.send_many."""
         send_all(self.channel, IPCF_KIND_BYTES, items, timeout, "send_many")
 
     def recv_bytes(self, timeout=None):
+        """Return the next message of raw bytes; see ipcfast.IpcChannel.recv_bytes."""
         return receive_one(self.channel, &self.partial, IPCF_KIND_BYTES, True, timeout, "recv_bytes")
 
     def recv_message(self, timeout=None):
+        """Return the next document of a codec; see ipcfast.IpcChannel.recv."""
         return receive_one(self.channel, &self.partial, IPCF_KIND_MESSAGE, True, timeout, "recv")
 
     def try_recv_bytes(self):
+        """Return the next message of raw bytes, or None; see ipcfast.IpcChannel.try_recv_bytes."""
         return receive_one(self.channel, &self.partial, IPCF_KIND_BYTES, False, None, "try_recv_bytes")
 
     def try_recv_message(self):
+        """Return the next document of a codec, or None; see ipcfast.IpcChannel.try_recv."""
         return receive_one(self.channel, &self.partial, IPCF_KIND_MESSAGE, False, None, "try_recv")
 
     def recv_bytes_into(self, buffer, timeout=None):
+        """Receive raw bytes into a buffer, return their number; see ipcfast.IpcChannel.recv_bytes_into."""
         return receive_into(self.channel, &self.partial, IPCF_KIND_BYTES, buffer, timeout, "recv_bytes_into")
 
     def recv_many(self, max_bytes=65536, timeout=None):
+        """Return one message of raw bytes and those behind it; see ipcfast.IpcChannel.recv_many."""
+        if not 0 <= max_bytes <= SIZE_MAX:
+            raise ValueError(f"recv_many: max_bytes is {max_bytes}, must be 0 or more, and below 2**63")
         return receive_all(self.channel, &self.partial, IPCF_KIND_BYTES, max_bytes, timeout, "recv_many")
 
     # ---- waiting
 
     def poll(self, timeout=0.0):
+        """Return whether a receive would not wait; see ipcfast.IpcChannel.poll."""
         cdef uint64_t deadline = deadline_of(timeout)
         cdef ipcf_error error
         cdef ipcf_status status = IPCF_INTERRUPTED
@@ -105,6 +121,7 @@ cdef class MessageChannel:
         return status == IPCF_OK
 
     def fileno(self):
+        """Return a descriptor that is readable while poll is true; see ipcfast.IpcChannel.fileno."""
         cdef ipcf_handle handle
         cdef ipcf_error error
         cdef ipcf_status status = IPCF_INTERRUPTED

@@ -5,9 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
-from ipcfast.errors import ChannelClosed, ChannelTimeout, Disconnected, SerializationError, ShuttingDown
+from ipcfast.errors import (
+    ChannelClosed,
+    ChannelTimeout,
+    Disconnected,
+    ReceiveFailed,
+    SerializationError,
+    ShuttingDown,
+)
 from ipcfast.protocol.codec import codec_named
 from ipcfast.protocol.messages import IpcMessage
 from ipcfast.transports.contract import Transport
@@ -86,6 +93,9 @@ class IpcChannel:
         self._send_message = transport.send_message
         self._recv_message = transport.recv_message
         self._try_recv_message = transport.try_recv_message
+        if not self._codec.carries_messages:
+            # A foreign framing does not tell messages from bytes: looking would take the message off.
+            self._recv_message = self._try_recv_message = _no_messages
         self._encode = self._codec.encode
         self._decode = self._codec.decode
         for method in _OF_THE_TRANSPORT:
@@ -133,7 +143,7 @@ class IpcChannel:
 
         Raises:
             SerializationError: It is not a message; it was taken off the channel, which goes on.
-            ReceiveFailed: Bytes come next, and stay there: use ``recv_bytes``.
+            ReceiveFailed: Bytes come next, and stay there, or the codec is "raw": use ``recv_bytes``.
         """
         return IpcMessage.from_dict(self._decode(self._recv_message(timeout)))
 
@@ -181,7 +191,9 @@ class IpcChannel:
         """Give message after message, until the peer or this side ends the channel.
 
         Raises:
-            SerializationError, ReceiveFailed: As ``recv``. Iterate again to go on.
+            SerializationError, MessageTooLarge: A message had to be skipped, as in ``recv``. This ends the
+                loop, because nothing may be lost without a word; the channel goes on, and so does a new loop.
+            ReceiveFailed: As ``recv``.
         """
         while True:
             try:
@@ -244,6 +256,7 @@ class IpcChannel:
 
         Raises:
             ReceiveFailed: As ``recv_bytes``, for the first one.
+            ValueError: ``max_bytes`` is negative.
         """
         return self._opened().recv_many(max_bytes, timeout)
 
@@ -274,8 +287,8 @@ class IpcChannel:
             self._transport.shutdown()
 
     def is_shutdown(self) -> bool:
-        """Return whether ``shutdown`` or ``close`` was called on this side (R22)."""
-        return self._is_shutdown
+        """Return whether ``shutdown`` or ``close`` was called on this side, or it is the parent's (R22)."""
+        return self._is_shutdown or self.closed
 
     def close(self) -> None:
         """Shut down and free everything (R28). Blocked calls raise ChannelClosed. Idempotent, never fails."""
@@ -285,8 +298,8 @@ class IpcChannel:
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called on this side."""
-        return self._is_closed
+        """Whether ``close`` was called on this side, or the channel is that of the parent of this process."""
+        return self._is_closed or (self._transport is not None and self._transport.closed)
 
     def __enter__(self: _SelfT) -> _SelfT:
         """Return the channel; it is closed at the end of the block."""
@@ -324,5 +337,14 @@ class IpcChannel:
 
     def __repr__(self) -> str:
         """Return the class, the name and the state."""
-        state = "closed" if self._is_closed else "shut down" if self._is_shutdown else "open"
+        state = "closed" if self.closed else "shut down" if self._is_shutdown else "open"
         return f"<{type(self).__name__} {self._name!r} {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: two objects would own one connection."""
+        raise TypeError("a channel cannot be pickled or copied: connect in the other process")
+
+
+def _no_messages(timeout: float | None = None) -> NoReturn:
+    """Stand in for receiving messages where the codec has none."""
+    raise ReceiveFailed("codec 'raw' carries bytes only: use recv_bytes, or another codec for messages")

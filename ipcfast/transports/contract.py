@@ -88,7 +88,7 @@ class Transport(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """Whether ``close`` was called, or this is a forked child."""
         ...
 
     def is_shutdown(self) -> bool:

@@ -68,6 +68,15 @@ def test_every_error_stands_below_one_root() -> None:
     assert all(issubclass(getattr(errors, name), ipcfast.IpcChannelError) for name in errors.__all__)
 
 
+def test_the_errors_are_there_after_a_bare_import() -> None:
+    program = (
+        "import ipcfast; print(ipcfast.errors.SendFailed is ipcfast.SendFailed, 'errors' in dir(ipcfast))"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True, timeout=60)
+    assert printed.strip() == "True True"
+    assert not hasattr(ipcfast, "no_such_name")
+
+
 def test_star_import_gives_exactly_the_public_names() -> None:
     names: dict[str, object] = {}
     exec("from ipcfast import *", names)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import ipcfast
 from ipcfast import ChannelClosed, IpcChannel, IpcMessage, LocalSocketChannel
 from ipcfast._native.stream_channel import StreamChannel
+from ipcfast.channels import ipc_channel
 from tests.peers import HANG
 
 CALLS: dict[str, Callable[[IpcChannel], object]] = {
@@ -94,6 +96,17 @@ def test_bytes_go_to_the_transport_without_a_call_between() -> None:
             assert getattr(one, name).__self__ is one._transport
 
 
+def test_bound_methods_are_documented_and_have_the_parameters_of_the_class() -> None:
+    one, other = ipcfast.pair("local")
+    with one, other:
+        for name in ipc_channel._OF_THE_TRANSPORT:
+            bound = getattr(one, name)
+            assert bound.__doc__, name
+            _, *declared = inspect.signature(getattr(IpcChannel, name)).parameters.values()
+            given = inspect.signature(bound).parameters.values()
+            assert [(one.name, one.default) for one in given] == [(one.name, one.default) for one in declared]
+
+
 class Counting(LocalSocketChannel):
     """Overrides a bound method, and calls the one that it overrides."""
 
@@ -150,6 +163,20 @@ def test_a_broken_message_is_taken_off_and_the_channel_goes_on() -> None:
         assert channel.recv(HANG).type == "good"
         right.sendall(b'[1,2]\n"text"\nnull\n')
         assert [channel.recv_json(HANG) for _ in range(3)] == [[1, 2], "text", None]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="speaks over plain Unix sockets")
+def test_without_messages_in_the_codec_a_foreign_one_stays_where_it_is() -> None:
+    left, right = socket.socketpair()
+    transport = StreamChannel.adopt(left.detach(), framing="lines")
+    with LocalSocketChannel("x", framing="lines", codec="raw", transport=transport) as channel, right:
+        right.sendall(b'{"type":"x"}\n')
+        for call in (channel.recv, channel.recv_json, channel.receive):
+            with pytest.raises(ipcfast.ReceiveFailed, match="recv_bytes"):
+                call(HANG)
+        with pytest.raises(ipcfast.ReceiveFailed, match="recv_bytes"):
+            channel.try_recv()
+        assert channel.recv_bytes(HANG) == b'{"type":"x"}'
 
 
 def test_channels_import_nothing_optional_before_they_are_made() -> None:
