@@ -158,7 +158,8 @@ class Trial:
         wire.send_bytes(part.data)
         answer = wire.recv_json()
         duration = time.perf_counter_ns() - started
-        worked = answer.pop("worked_ns")
+        worked = number_in(answer, "worked_ns", name)
+        del answer["worked_ns"]
         due = {"sha256": part.facts.sha256, "size": part.facts.size, "lines": part.facts.lines}
         if answer != due:
             raise Mismatch(f"{TITLES[name]}: {part.name!r}: the worker found {answer}, but it is {due}")
@@ -176,11 +177,10 @@ class Trial:
                 wire.send_bytes(message)
         arrived = wire.recv_json()
         duration = time.perf_counter_ns() - started
-        found: Any = (arrived["count"], wire.recv_json()["sha256"])
-        if found != (len(payload), checksum):
-            raise Mismatch(
-                f"{TITLES[name]}: sent {(len(payload), checksum)}, but the worker received {found}"
-            )
+        found: Any = (number_in(arrived, "count", name), wire.recv_json())
+        due: Any = (len(payload), {"sha256": checksum})
+        if found != due:
+            raise Mismatch(f"{TITLES[name]}: sent {due}, but the worker received {found}")
         tally.add_one_way(duration, len(payload) * SMALL_BYTES, len(payload))
 
     def _in_turn(self) -> Iterator[str]:
@@ -207,6 +207,18 @@ class _Counted(Iterable[str]):
         for path in self._paths:
             yield path
             self.taken += 1
+
+
+def number_in(answer: Any, key: str, name: str) -> int:
+    """Return a number that a worker's answer must hold.
+
+    Raises:
+        Mismatch: It does not.
+    """
+    number = answer.get(key) if isinstance(answer, dict) else None
+    if type(number) is not int:
+        raise Mismatch(f"{TITLES[name]}: the worker answered {answer!r:.200}, without the number {key!r}")
+    return number
 
 
 def small_message(number: int) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from ipcfast.cli.trial.failures import Mismatch, WorkerDied
 from ipcfast.cli.trial.process import WORKER_MODULE, WorkerProcess
 from ipcfast.cli.trial.progress import Progress
-from ipcfast.cli.trial.run import MIB, Plan, Result, Trial
+from ipcfast.cli.trial.run import MIB, Plan, Result, Trial, number_in
 from ipcfast.cli.trial.wires import LOCAL, PIPE, RING, TITLES
 
 SMALL = Plan(round_trips=60, one_way=300, blocks=3, large=((MIB, 2),))
@@ -91,12 +91,20 @@ def test_what_vanishes_is_not_counted(paths: list[str]) -> None:
     assert result.files == len(paths) - 1
 
 
+@pytest.mark.parametrize("answer", [None, 7, [], {}, {"count": "7"}, {"count": None}, {"count": True}])
+def test_an_answer_without_its_number_is_a_mismatch(answer: object) -> None:
+    with pytest.raises(Mismatch, match="without the number 'count'"):
+        number_in(answer, "count", RING)
+    assert number_in({"count": 7}, "count", RING) == 7
+
+
 @pytest.mark.parametrize(
     ("module", "text"),
     [
         ("corrupting_worker", "the worker found"),
         ("altering_worker", "came back altered"),
         ("swapping_worker", "but the worker received"),
+        ("evasive_worker", "without the number 'worked_ns'"),
     ],
 )
 def test_wrong_contents_are_found(paths: list[str], odd_workers: None, module: str, text: str) -> None:
