@@ -308,9 +308,11 @@ def forked(channel: ipcfast.IpcChannel) -> None:
                 names.append(repr(call()))
             except Exception as error:
                 names.append(type(error).__name__)
+        state = repr(channel).rstrip(">").rpartition(" ")[2]
+        flags = ["closed"] * channel.closed + ["shutdown"] * channel.is_shutdown()
         channel.shutdown()
         channel.close()
-        os.write(writing, ",".join(names).encode())
+        os.write(writing, f"{','.join(names)}\n{' '.join([*flags, state])}".encode())
         os._exit(0)
     os.waitpid(child, 0)
     say(os.read(reading, 4096).decode())
@@ -328,10 +330,23 @@ def holder(address: str, count: str) -> None:
             channel.close()
 
 
+def leaving(address: str) -> None:
+    """Ends without closing anything, while threads are blocked in every kind of call."""
+    channel = ipcfast.connect(address, timeout=HANG)
+    calls: list[Callable[[], object]] = [
+        channel.recv,
+        lambda: channel.poll(None),
+        lambda: channel.send_bytes(bytes(32 << 20)),
+    ]
+    for thread in [Background(call) for call in calls]:
+        until_asleep(os.getpid(), thread.native_id)
+    say("blocked")
+
+
 def main() -> None:
     role, address, *arguments = sys.argv[1:]
-    if role == "holder":
-        holder(address, *arguments)
+    if role in ("holder", "leaving"):  # these make their channels by themselves
+        globals()[role](address, *arguments)
         return
     function: Callable[..., None] = globals()[role]
     with ipcfast.connect(address, timeout=HANG) as channel:

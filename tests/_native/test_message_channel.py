@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import pickle
 import select
@@ -15,8 +16,10 @@ from collections.abc import Callable
 import pytest
 
 from ipcfast import errors
+from ipcfast._native.message_channel import MessageChannel
 from ipcfast._native.stream_channel import StreamChannel
 from tests._native.native_ends import HANG, MIB, descriptors, in_thread
+from tests.peers import until_asleep
 
 
 def test_timeouts_are_never_early(pair: tuple[StreamChannel, StreamChannel]) -> None:
@@ -49,6 +52,7 @@ def test_the_end_interrupts_a_blocked_call(
     }
     end, kind = ends[ending]
     thread, results = in_thread(calls[name])
+    until_asleep(os.getpid(), thread.native_id)
     end()
     thread.join(HANG)
     assert not thread.is_alive()
@@ -160,9 +164,25 @@ def test_use_after_close_raises(pair: tuple[StreamChannel, StreamChannel]) -> No
     channel.shutdown()
 
 
-def test_a_channel_cannot_be_pickled(pair: tuple[StreamChannel, StreamChannel]) -> None:
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(pair[0])
+def test_a_channel_cannot_be_pickled_or_copied(pair: tuple[StreamChannel, StreamChannel]) -> None:
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot be pickled or copied"):
+            attempt(pair[0])
+
+
+def test_every_method_is_documented() -> None:
+    methods = [name for name in vars(MessageChannel) if name.startswith(("send", "recv", "try_"))]
+    assert len(methods) == 9
+    for name in (*methods, "poll", "fileno"):
+        assert getattr(MessageChannel, name).__doc__, name
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, -(2**70)])
+def test_a_size_out_of_range_is_refused(pair: tuple[StreamChannel, StreamChannel], size: int) -> None:
+    pair[1].send_bytes(b"x")
+    with pytest.raises(ValueError, match="max_bytes"):
+        pair[0].recv_many(size)
+    assert pair[0].recv_many(2**63 - 1) == [b"x"]
 
 
 def test_a_forked_child_cannot_use_the_channel(pair: tuple[StreamChannel, StreamChannel]) -> None:

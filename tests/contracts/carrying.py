@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import select
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 import ipcfast
 from ipcfast import IpcError, IpcMessage, MessageTooLarge, ReceiveFailed, SerializationError
 from tests.contracts.channels import Channels, Pair
-from tests.peers import HANG, Background, connected
+from tests.peers import HANG, Background, connected, until_asleep
 
 __all__ = ["Carrying"]
 
@@ -103,6 +104,19 @@ class Carrying(Channels):
             one.send_json(number)
         one.close()
         assert [message.data for message in other] == list(range(10))
+
+    def test_iteration_tells_of_a_message_that_had_to_be_skipped(self) -> None:
+        one, other = ipcfast.pair(self.kind, message_limit=2000)
+        with other, one:
+            one.send_json("x" * 3000)
+            one.send({"id": []})
+            one.send_json("last")
+            one.shutdown()
+            with pytest.raises(MessageTooLarge):
+                list(other)
+            with pytest.raises(SerializationError):
+                list(other)
+            assert [message.data for message in other] == ["last"]
 
     # ---- kinds
 
@@ -280,6 +294,7 @@ class Carrying(Channels):
 
     def test_poll_wakes_for_a_message(self, pair: Pair) -> None:
         waiting = Background(pair[1].poll, None)
+        until_asleep(os.getpid(), waiting.native_id)
         pair[0].send_bytes(b"x")
         assert waiting.result()
 
@@ -317,3 +332,6 @@ class Carrying(Channels):
             assert other.recv_bytes(HANG) == b"x"
             with pytest.raises(SerializationError, match="send_bytes"):
                 one.send_json({})
+            for receive in (one.recv, one.recv_json, one.receive, lambda timeout: one.try_recv()):
+                with pytest.raises(ReceiveFailed, match="recv_bytes"):
+                    receive(0)

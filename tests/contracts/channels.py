@@ -24,15 +24,17 @@ class Channels:
     Attributes:
         kind: For ``ipcfast.pair``, and the scheme of addresses.
         capacity: Bytes that surely fill what lies between the two ends: the ring, or half of it and more.
+        framing: Of the pairs within this process.
     """
 
     kind: ClassVar[str]
     capacity: ClassVar[int] = 1 << 18
+    framing: ClassVar[str] = "length"
 
     @pytest.fixture
     def pair(self) -> Iterator[Pair]:
         """Both ends within this process."""
-        one, other = ipcfast.pair(self.kind, capacity=self.capacity)
+        one, other = ipcfast.pair(self.kind, capacity=self.capacity, framing=self.framing)
         with one, other:
             yield one, other
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import pickle
@@ -16,7 +17,7 @@ import ipcfast
 from ipcfast import ChannelClosed, ChannelTimeout, Disconnected, IpcChannel, IpcChannelError, ShuttingDown
 from tests.contracts.channels import Channels, Pair
 from tests.contracts.flow import fill
-from tests.peers import HANG, Background, connected, open_descriptors, until_asleep
+from tests.peers import HANG, Background, PeerProcess, connected, open_descriptors, until_asleep
 
 __all__ = ["Ending"]
 
@@ -187,9 +188,30 @@ class Ending(Channels):
             with pytest.raises(Disconnected):
                 other.recv_bytes(HANG)
 
-    def test_a_channel_cannot_be_pickled(self, pair: Pair) -> None:
-        with pytest.raises(TypeError):
-            pickle.dumps(pair[0])
+    def test_a_channel_cannot_be_pickled_or_copied(self, pair: Pair) -> None:
+        for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="connect in the other process"):
+                attempt(pair[0])
+
+    def test_closing_leaves_a_begun_message_unfinished(self, pair: Pair) -> None:
+        one, other = pair
+        one.send_bytes(b"whole")
+        with pytest.raises(ChannelTimeout) as caught:
+            one.send_bytes(bytes(8 << 20), timeout=0.05)
+        assert caught.value.begun
+        closing = Background(one.close)
+        closing.result()
+        assert other.recv_bytes(HANG) == b"whole"
+        for _ in range(2):
+            with pytest.raises(Disconnected):
+                other.recv_bytes(HANG)
+
+    def test_a_process_ends_while_its_threads_are_blocked(self, address: str) -> None:
+        with ipcfast.listen(address) as listener, PeerProcess("leaving", address) as process:
+            with listener.accept(HANG) as channel:
+                assert process.line() == "blocked"
+                assert process.wait() == 0
+                assert channel.poll(HANG)
 
     def test_closing_while_others_come_and_go(self, pair: Pair) -> None:
         """Closes in the middle of busy traffic from several threads, on both ends."""
@@ -218,6 +240,7 @@ class Ending(Channels):
     def test_a_forked_child_cannot_use_the_channel_and_does_no_harm(self) -> None:
         with self.peer("forked") as (channel, process):
             assert set(process.line().split(",")) == {"ChannelClosed"}
+            assert process.line() == "closed shutdown closed"
             channel.send_bytes(b"the parent's")
             assert channel.recv_bytes(HANG) == b"the parent's"
 

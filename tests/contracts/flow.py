@@ -210,22 +210,21 @@ class Flow(Channels):
         one, other = pair
         count, threads = 150, 4
 
-        def send(me: int) -> None:
-            for number in range(count):
-                size = 8 + (number * 7919 * (me + 1)) % (3 * self.capacity // 2)
-                one.send_bytes(
-                    bytes([me]) * 4 + number.to_bytes(4, "little") + bytes([me]) * (size - 8), HANG
-                )
+        def body_of(me: int, number: int) -> bytes:
+            size = (number * 7919 * (me + 1)) % (3 * self.capacity // 2)
+            return b"%d %5d " % (me, number) + b"abcd"[me : me + 1] * size + b"."  # a line, too
 
-        senders = [Background(send, me) for me in range(threads)]
+        senders = [
+            Background(lambda me=me: [one.send_bytes(body_of(me, number), HANG) for number in range(count)])
+            for me in range(threads)
+        ]
         following = [0] * threads
         for _ in range(count * threads):
             body = other.recv_bytes(HANG)
-            me, number = body[0], int.from_bytes(body[4:8], "little")
+            me, number = int(body[:1]), int(body[2:7])
             assert number == following[me]
             following[me] += 1
-            assert body.count(bytes([me])) >= len(body) - 4
-            assert len(body) == 8 + (number * 7919 * (me + 1)) % (3 * self.capacity // 2)
+            assert body == body_of(me, number)
         for sender in senders:
             sender.result()
 
