@@ -2,7 +2,7 @@
  * A doorbell wakes a sleeping peer: it is rung by one process and waited for by another
  * (or the same).
  *
- * It holds one bit: rung or not. Ringing a rung bell changes nothing and never blocks.
+ * It holds one bit: rung or not. Ringing a rung bell changes nothing.
  * An eventfd on Linux (posix/doorbell_eventfd.c), a pipe on other POSIX systems
  * (posix/doorbell_pipe.c), an auto-reset-free event on Windows. The two ends travel to
  * a peer as handles (ipcf_stream_try_write with handles).
@@ -38,10 +38,13 @@ IPCF_MUST_CHECK ipcf_status ipcf_doorbell_adopt(ipcf_doorbell *bell,
                                                 const ipcf_handle *handles,
                                                 ipcf_error *error);
 
-/* Never blocks; async-signal-safe. A bell whose other end is gone is silently not rung. */
+/* Async-signal-safe. A bell whose other end is gone is silently not rung. Never blocks
+ * on a bell that only honest processes hold. A peer that has cleared O_NONBLOCK, which
+ * both sides of an open file share, and filled the bell to the brim makes this block. */
 void ipcf_doorbell_ring(const ipcf_doorbell *bell);
-/* Make it unrung. Returns whether it was rung. Never blocks on a bell that only honest
- * processes hold. */
+/* Make it unrung. Returns whether it was rung. Never blocks, whatever a peer has done
+ * to the flags: an eventfd from Linux 5.8 on; a pipe, or an older Linux, only where
+ * they are untouched. */
 bool ipcf_doorbell_clear(const ipcf_doorbell *bell);
 
 /* The handle for ipcf_wait; ready while the bell is rung. */

@@ -60,8 +60,8 @@ IPCF_MUST_CHECK ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *s
 
 /* Owns the address: `path` is ours until close. POSIX: the lock file `<path>.lock` is
  * flocked first, then the path is probed by connecting (only refused or absent lets us
- * go on), then a temporary name is bound (mode 0600), listened on and renamed over
- * `path`. Windows: the first instance of the pipe. */
+ * go on), then a temporary name is bound (mode 0600), listened on and linked to `path`,
+ * or renamed over the dead socket there. Windows: the first instance of the pipe. */
 typedef struct ipcf_listener {
     ipcf_handle handle;
     ipcf_handle lock; /* POSIX: the flocked file */
@@ -79,8 +79,9 @@ IPCF_MUST_CHECK ipcf_status ipcf_listener_open(const char *path, int backlog,
                                                ipcf_listener *listener,
                                                ipcf_error *error);
 /* AGAIN: nobody waits. Peers of other users are closed and PERMISSION_DENIED is
- * returned where require_same_user is set; the caller goes on accepting. Clients that
- * hung up before they were accepted are skipped. */
+ * returned where require_same_user is set, and only then; the caller goes on accepting.
+ * OS_ERROR, NO_MEMORY: the system let nobody in, and may say the same at once if asked
+ * again. Clients that hung up before they were accepted are skipped. */
 IPCF_MUST_CHECK ipcf_status ipcf_listener_try_accept(ipcf_listener *listener,
                                                      bool require_same_user,
                                                      ipcf_stream *stream,

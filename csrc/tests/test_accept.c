@@ -130,6 +130,23 @@ static void a_lost_spare_is_found_again(void)
     CHECK(close(client) == 0);
 }
 
+/* It must not look like one client of another user, after whom accepting goes on at
+ * once. */
+static void a_policy_against_accepting_is_no_strangers_fault(void)
+{
+    const int refusals[] = {EPERM, EACCES};
+    int client = come_and_say("waiting");
+    for (size_t i = 0; i < 2; ++i) {
+        ipcf_stream stream;
+        ipcf_error error = {0};
+        ipcf_test_fail_at("accept", 1, refusals[i]);
+        CHECK_STATUS(accept_one(&stream, &error), IPCF_OS_ERROR);
+        CHECK(error.os_error == refusals[i]);
+    }
+    expect_client("waiting");
+    CHECK(close(client) == 0);
+}
+
 static void thousands_of_clients_leave_nothing(void)
 {
     size_t before = open_descriptors();
@@ -213,6 +230,7 @@ int main(void)
     RUN(those_who_only_listen_are_let_in);
     RUN(without_descriptors_the_client_sees_an_end);
     RUN(a_lost_spare_is_found_again);
+    RUN(a_policy_against_accepting_is_no_strangers_fault);
     RUN(thousands_of_clients_leave_nothing);
     if (geteuid() != 0)
         printf("  (not root: the stranger is ourselves, and is let in)\n");

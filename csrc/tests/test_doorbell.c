@@ -67,6 +67,12 @@ static void flags_are_set(ipcf_handle handle)
     CHECK((fcntl((int)handle, F_GETFL) & O_NONBLOCK) != 0);
 }
 
+static void clear_nonblocking(ipcf_handle handle)
+{
+    int flags = fcntl((int)handle, F_GETFL);
+    CHECK(fcntl((int)handle, F_SETFL, flags & ~O_NONBLOCK) == 0);
+}
+
 static void an_adopted_bell_is_the_same_bell(void)
 {
     ipcf_doorbell bell, adopted;
@@ -77,8 +83,7 @@ static void an_adopted_bell_is_the_same_bell(void)
     ipcf_doorbell_handles(&bell, handles);
     for (size_t i = 0; i < ipcf_doorbell_handle_count; ++i) {
         handles[i] = dup((int)handles[i]); /* without CLOEXEC */
-        int flags = fcntl((int)handles[i], F_GETFL);
-        CHECK(fcntl((int)handles[i], F_SETFL, flags & ~O_NONBLOCK) == 0);
+        clear_nonblocking(handles[i]);
     }
     CHECK_OK(ipcf_doorbell_adopt(&adopted, handles, NULL));
     flags_are_set(adopted.wait_end);
@@ -89,6 +94,27 @@ static void an_adopted_bell_is_the_same_bell(void)
     CHECK(ipcf_doorbell_clear(&bell));
     ipcf_doorbell_close(&adopted);
     ipcf_doorbell_close(&bell);
+}
+
+static void clear_without_the_flag(void *argument)
+{
+    ipcf_doorbell bell;
+    (void)argument;
+    alarm(20); /* ends this process should it block */
+    CHECK_OK(ipcf_doorbell_create(&bell, NULL));
+    clear_nonblocking(bell.wait_end);
+    CHECK(!ipcf_doorbell_clear(&bell));
+    ipcf_doorbell_ring(&bell);
+    CHECK(ipcf_doorbell_clear(&bell));
+    CHECK(!ipcf_doorbell_clear(&bell));
+    ipcf_doorbell_close(&bell);
+}
+
+/* What a hostile peer can do, who shares the open file. Nothing helps a pipe. */
+static void clearing_does_not_rely_on_the_shared_flag(void)
+{
+    if (ipcf_doorbell_handle_count == 1)
+        run_process(clear_without_the_flag, NULL);
 }
 
 static void refuse(int first, int second)
@@ -223,6 +249,7 @@ int main(void)
     RUN(closing_twice_is_once);
     RUN(errno_survives_ringing);
     RUN(an_adopted_bell_is_the_same_bell);
+    RUN(clearing_does_not_rely_on_the_shared_flag);
     RUN(other_things_than_bells_are_refused);
     RUN(no_signal_is_raised_when_the_other_end_is_gone);
     RUN(two_processes_wake_each_other_without_loss);

@@ -47,7 +47,8 @@ static ipcf_status accept_failed(ipcf_listener *listener, ipcf_error *error)
     ipcf_status status = ipcf_fail_os(error, "accept");
     if (has_none_left)
         turn_away(listener);
-    return status;
+    /* a policy of the system's (EPERM, EACCES) speaks of us, and not of one client */
+    return status == IPCF_PERMISSION_DENIED ? IPCF_OS_ERROR : status;
 }
 
 ipcf_status ipcf_listener_try_accept(ipcf_listener *listener, bool require_same_user,
@@ -57,7 +58,8 @@ ipcf_status ipcf_listener_try_accept(ipcf_listener *listener, bool require_same_
     if (IPCF_UNLIKELY(listener->spare == IPCF_NO_HANDLE))
         listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     for (int skipped = 0; skipped < SKIPPED_AT_MOST; ++skipped) {
-        ipcf_handle client = ipcf_os_accept((int)listener->handle);
+        ipcf_handle client =
+            IPCF_TEST_FAILS("accept") ? -1 : ipcf_os_accept((int)listener->handle);
         if (client < 0) {
             if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO)
                 continue;
@@ -67,15 +69,12 @@ ipcf_status ipcf_listener_try_accept(ipcf_listener *listener, bool require_same_
             ipcf_handle_close(&client);
             continue;
         }
-        if (require_same_user) {
-            ipcf_status status = ipcf_unix_same_user(client, error);
-            if (status != IPCF_OK) {
-                ipcf_handle_close(&client);
-                return status;
-            }
-        }
+        ipcf_status status =
+            require_same_user ? ipcf_unix_same_user(client, error) : IPCF_OK;
+        if (status != IPCF_OK)
+            ipcf_handle_close(&client);
         stream->handle = client;
-        return IPCF_OK;
+        return status;
     }
     return ipcf_fail(error, IPCF_AGAIN, "clients that came and went", 0,
                      SKIPPED_AT_MOST);

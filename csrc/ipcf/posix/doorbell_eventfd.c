@@ -3,12 +3,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
-
-#include <stdio.h>
 
 #include "ipcf/doorbell.h"
 #include "ipcf/posix/descriptor.h"
@@ -71,12 +72,30 @@ void ipcf_doorbell_ring(const ipcf_doorbell *bell)
     errno = os_error;
 }
 
+/* Read without waiting, whatever became of O_NONBLOCK: that flag belongs to the open
+ * file, and a peer that has it too may have cleared it. The system call itself, because
+ * the library's function is younger than some systems that this runs on. Linux before
+ * 5.8 does not know the flag for an eventfd; there, and where the headers do not know
+ * the call, O_NONBLOCK has to do. */
+static ssize_t read_at_once(int handle, uint64_t *rings)
+{
+#if defined(SYS_preadv2)
+    const struct iovec whole = {.iov_base = rings, .iov_len = sizeof *rings};
+    const long here = -1; /* no position in a file: as read does */
+    const int nowait = 8; /* RWF_NOWAIT */
+    long got = syscall(SYS_preadv2, handle, &whole, 1L, here, here, nowait);
+    if (got >= 0 || errno == EAGAIN || errno == EINTR)
+        return (ssize_t)got;
+#endif
+    return read(handle, rings, sizeof *rings);
+}
+
 bool ipcf_doorbell_clear(const ipcf_doorbell *bell)
 {
     uint64_t rings;
     ssize_t got;
     do
-        got = read((int)bell->wait_end, &rings, sizeof rings);
+        got = read_at_once((int)bell->wait_end, &rings);
     while (got < 0 && errno == EINTR);
     return got == (ssize_t)sizeof rings;
 }

@@ -3,8 +3,11 @@
  * it back.
  *
  * Under the name's lock: look at what is there, probe it by connecting, bind a
- * temporary name, listen, rename. A process that is killed at any point leaves the lock
- * file, and perhaps a socket that refuses: the next owner replaces it.
+ * temporary name, listen, and give that socket the name: by a link where there was
+ * nothing, which fails should somebody have come meanwhile who does not know the lock;
+ * by renaming where a dead owner's socket is replaced. A process that is killed at any
+ * point leaves the lock file, and perhaps a socket that refuses: the next owner
+ * replaces it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,14 +84,13 @@ static ipcf_status clear_temporary(const struct sockaddr_un *address, ipcf_error
     return IPCF_OK;
 }
 
-/* Is the path free to be taken? Then *address becomes the temporary name to bind, which
- * is free as well. */
+/* Is the path free to be taken? *is_stale: there is a socket that nobody answers at.
+ * *address becomes the temporary name to bind, which is free as well. */
 static ipcf_status prepare(const ipcf_listener *listener, struct sockaddr_un *address,
-                           ipcf_error *error)
+                           bool *is_stale, ipcf_error *error)
 {
-    bool is_there;
-    ipcf_status status = look(listener->path, &is_there, error);
-    if (status == IPCF_OK && is_there)
+    ipcf_status status = look(listener->path, is_stale, error);
+    if (status == IPCF_OK && *is_stale)
         status = probe(address, error);
     if (status != IPCF_OK)
         return status;
@@ -101,43 +103,74 @@ static ipcf_status prepare(const ipcf_listener *listener, struct sockaddr_un *ad
     return status;
 }
 
-/* Bind, make private, listen. Nobody can connect before listen, so the mode is right in
- * time whatever the umask, which belongs to all threads and is left alone. */
-static ipcf_status bind_temporary(ipcf_listener *listener,
-                                  const struct sockaddr_un *address, int backlog,
-                                  ipcf_error *error)
+/* Make the bound socket private, and listen. Nobody can connect before listen, so the
+ * mode is right in time whatever the umask, which belongs to all threads and is left
+ * alone. */
+static ipcf_status listen_privately(ipcf_listener *listener, const char *temporary,
+                                    int backlog, ipcf_error *error)
 {
-    int handle = (int)listener->handle;
     struct stat status;
-    if (bind(handle, (const struct sockaddr *)address, sizeof *address) != 0)
-        return ipcf_fail_os(error, "bind");
-    IPCF_TEST_STEP("listener bound");
-    if (chmod(address->sun_path, 0600) != 0 || lstat(address->sun_path, &status) != 0)
+    if (chmod(temporary, 0600) != 0 || lstat(temporary, &status) != 0)
         return ipcf_fail_os(error, "chmod of the socket");
     listener->device = (uint64_t)status.st_dev;
     listener->inode = (uint64_t)status.st_ino;
-    if (listen(handle, backlog) != 0)
+    if (listen((int)listener->handle, backlog) != 0)
         return ipcf_fail_os(error, "listen");
     IPCF_TEST_STEP("listener listens");
     return IPCF_OK;
+}
+
+static ipcf_status replace_stale(const char *temporary, const char *path,
+                                 ipcf_error *error)
+{
+    return rename(temporary, path) == 0 ? IPCF_OK
+                                        : ipcf_fail_os(error, "rename of the socket");
+}
+
+/* Give the socket the name where there was nothing: never in place of somebody else. */
+static ipcf_status take_free_name(const char *temporary, const char *path,
+                                  ipcf_error *error)
+{
+    if (!IPCF_TEST_FAILS("link") && link(temporary, path) == 0) {
+        IPCF_TEST_STEP("listener linked");
+        (void)unlink(temporary);
+        return IPCF_OK;
+    }
+    switch (errno) {
+    case EEXIST:
+        return ipcf_fail(error, IPCF_ADDRESS_IN_USE,
+                         "another server has just taken the path", 0, 0);
+    case EPERM: /* a file system without hard links */
+    case EOPNOTSUPP:
+        return replace_stale(temporary, path, error);
+    default:
+        return ipcf_fail_os(error, "link of the socket");
+    }
 }
 
 /* With the lock held: make the path ours. */
 static ipcf_status take_path(ipcf_listener *listener, struct sockaddr_un *address,
                              int backlog, ipcf_error *error)
 {
-    ipcf_status status = prepare(listener, address, error);
+    bool is_stale;
+    const char *temporary = address->sun_path;
+    ipcf_status status = prepare(listener, address, &is_stale, error);
     if (status != IPCF_OK)
         return status;
     listener->handle = ipcf_os_socket();
     if (listener->handle < 0)
         return ipcf_fail_os(error, "socket");
-    status = bind_temporary(listener, address, backlog, error);
-    if (status == IPCF_OK && rename(address->sun_path, listener->path) != 0)
-        status = ipcf_fail_os(error, "rename of the socket");
+    if (bind((int)listener->handle, (const struct sockaddr *)address,
+             sizeof *address) != 0)
+        return ipcf_fail_os(error, "bind"); /* and what is there is not ours */
+    IPCF_TEST_STEP("listener bound");
+    status = listen_privately(listener, temporary, backlog, error);
+    if (status == IPCF_OK)
+        status = is_stale ? replace_stale(temporary, listener->path, error)
+                          : take_free_name(temporary, listener->path, error);
     if (status != IPCF_OK)
-        (void)unlink(address->sun_path);
-    IPCF_TEST_STEP("listener renamed");
+        (void)unlink(temporary);
+    IPCF_TEST_STEP("listener named");
     return status;
 }
 
