@@ -123,6 +123,14 @@ def _os_error(kind, text, *, always=None, fallback=None):
     return make
 
 
+def _address_in_use(action, failure):
+    what, text = failure["what"], "a live server owns this address; stop it or choose another"
+    if what in ("the path exists and is not a socket",
+                "the lock file's place is taken by something that is no plain file"):
+        text, failure = f"{what}; remove it or choose another address", {**failure, "what": None}
+    return _os_error(errors.AddressInUse, text, always=errno.EADDRINUSE)(action, failure)
+
+
 _EXPLAIN = {
     "AGAIN": _timeout,
     "TIMEOUT": _timeout,
@@ -137,9 +145,7 @@ _EXPLAIN = {
     "NOISE": _noise,
     "NO_MEMORY": _no_memory,
     "OS_ERROR": _os_error(errors.IoError, "the operating system refused"),
-    "ADDRESS_IN_USE": _os_error(
-        errors.AddressInUse, "a live server owns this address; stop it or choose another", always=errno.EADDRINUSE
-    ),
+    "ADDRESS_IN_USE": _address_in_use,
     "ADDRESS_NOT_FOUND": _os_error(
         errors.AddressNotFound, "nobody listens at this address; start the server first", fallback=errno.ENOENT
     ),

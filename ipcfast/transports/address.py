@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from ipcfast.errors import IoError, PermissionDenied
 from ipcfast.transports.windows_user import current_user_sid
 
-__all__ = ["RUNTIME_DIR_VARIABLE", "Address", "parse_address", "pipe_path", "private_directory"]
+__all__ = [
+    "RUNTIME_DIR_VARIABLE",
+    "Address",
+    "named_address",
+    "parse_address",
+    "pipe_path",
+    "private_directory",
+]
 
 RUNTIME_DIR_VARIABLE = "IPCFAST_RUNTIME_DIR"
 
 SCHEMES = ("local", "shm", "unix")
 SUFFIX = ".sock"
+# The listener locks a file of this name beside the socket (csrc/ipcf/posix/listener_lock.c).
+LOCK_SUFFIX = ".lock"
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS and the BSDs, the closing NUL included.
 SOCKET_PATH_MAX = 107 if sys.platform == "linux" else 103
 # The listener binds "~" and up to 16 digits beside the path and renames that
@@ -75,10 +84,13 @@ class Address:
         elif self.prefix is not None:
             path = f"/tmp/{self.prefix}_{self.name}"
         else:
-            path = f"{private_directory(create=create)}/{self.name}{SUFFIX}"
+            directory = private_directory(create=create)
+            path = f"{directory}/{self.name}{SUFFIX}"
+            if not fits(path):
+                path = f"{directory}/{digest(path)}{SUFFIX}"
         if sys.platform == "win32" or fits(path, with_room=self.scheme != "unix"):
             return path
-        return shortened(path, create=create)
+        return f"{checked_directory(default_directory(), create=create)}/{digest(path)}{SUFFIX}"
 
 
 def parse_address(text: str, *, prefix: str | None = None) -> Address:
@@ -89,31 +101,51 @@ def parse_address(text: str, *, prefix: str | None = None) -> Address:
     directory.
 
     Raises:
+        TypeError: The address or the prefix is no text.
         ValueError: The address has another form, or a name that could lead out of its directory.
     """
+    check_text("address", text)
     scheme, separator, name = text.partition("://")
     if not separator or scheme not in SCHEMES:
         raise ValueError(f"address {text!r} is not one of local://name, shm://name, unix:///path")
-    if scheme == "unix":
-        if prefix is not None:
-            raise ValueError(f"address {text!r} is a path already, prefix {prefix!r} does not apply")
-        if not name.startswith("/") or name.endswith("/") or "\0" in name:
-            raise ValueError(
-                f"address {text!r} must name a file by its absolute path: unix:///directory/file"
-            )
-        return Address(text, scheme, name)
+    if scheme != "unix":
+        return named_address(scheme, name, prefix=prefix)
+    if prefix is not None:
+        raise ValueError(f"address {text!r} is a path already, prefix {prefix!r} does not apply")
+    if not name.startswith("/") or name.endswith("/") or "\0" in name:
+        raise ValueError(f"address {text!r} must name a file by its absolute path: unix:///directory/file")
+    return Address(text, scheme, name)
+
+
+def named_address(scheme: str, name: str, *, prefix: str | None = None) -> Address:
+    """Return the address ``local://name`` or ``shm://name``.
+
+    Raises:
+        TypeError, ValueError: As ``parse_address``.
+    """
     check_name(name, "name")
     if prefix is not None:
         check_name(prefix, "prefix")
-    return Address(text, scheme, name, prefix)
+    return Address(f"{scheme}://{name}", scheme, name, prefix)
+
+
+def check_text(what: str, value: object) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        TypeError: With the reason.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} {value!r} is no str")
 
 
 def check_name(name: str, what: str) -> None:
     """Refuse names that could lead out of their directory, or that the file system cannot hold.
 
     Raises:
-        ValueError: With the reason.
+        TypeError, ValueError: With the reason.
     """
+    check_text(what, name)
     if not name:
         raise ValueError(f"the {what} is empty")
     for forbidden in ("/", "\\", "..", "\0"):
@@ -121,6 +153,8 @@ def check_name(name: str, what: str) -> None:
             raise ValueError(
                 f"{what} {name!r} contains {forbidden!r}; use letters, digits, '-', '_' and single dots"
             )
+    if what == "name" and name.endswith(LOCK_SUFFIX):
+        raise ValueError(f"{what} {name!r} must not end in {LOCK_SUFFIX!r}, which names a lock file")
     if name == "." or name.startswith("~"):
         raise ValueError(
             f"{what} {name!r} must not be '.' or begin with '~', which names a socket in the making"
@@ -190,7 +224,7 @@ def checked_directory(path: str, *, create: bool) -> str:
     return path
 
 
-def fits(path: str, *, with_room: bool) -> bool:
+def fits(path: str, *, with_room: bool = False) -> bool:
     """Return whether a socket address can hold the path, and where asked, the name that is bound before it.
 
     A ``unix://`` path is taken as it is while that is possible at all, because a stranger may listen there.
@@ -202,16 +236,15 @@ def fits(path: str, *, with_room: bool) -> bool:
     )
 
 
-def shortened(path: str, *, create: bool) -> str:
-    """Return the short stand-in for a path that no socket address can hold: the same on both sides."""
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:HASH_DIGITS]
-    return f"{checked_directory(default_directory(), create=create)}/{digest}{SUFFIX}"
+def digest(path: str) -> str:
+    """Return the short stand-in for a name that no socket address can hold: the same on both sides."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:HASH_DIGITS]
 
 
 def pipe_path(name: str, prefix: str | None, user: str) -> str:
     r"""Return a pipe's path: ``\\.\pipe\ipcfast_<user SID>_<name>`` or ``\\.\pipe\<prefix>_<name>``."""
     pipe = f"ipcfast_{user}_{name}" if prefix is None else f"{prefix}_{name}"
     if len(pipe) > PIPE_NAME_MAX:
-        digest = hashlib.sha256(pipe.encode()).hexdigest()[:HASH_DIGITS]
-        pipe = f"ipcfast_{user}_{digest}" if prefix is None else f"ipcfast_{digest}"
+        short = hashlib.sha256(pipe.encode()).hexdigest()[:HASH_DIGITS]
+        pipe = f"ipcfast_{user}_{short}" if prefix is None else f"ipcfast_{short}"
     return PIPE_PREFIX + pipe

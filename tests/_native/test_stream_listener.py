@@ -74,6 +74,17 @@ def test_errors_have_the_number_and_the_file(listener: StreamListener, tmp_path:
             assert caught.value.__cause__.filename == path
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("socket", "the path exists and is not a socket"), ("socket.lock", "the lock file's place")],
+)
+def test_what_is_in_the_way_is_not_called_a_live_server(tmp_path: Path, name: str, what: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(errors.AddressInUse, match=f"{what}.*remove it or choose another address") as caught:
+        StreamListener(str(tmp_path / "socket"))
+    assert "live server" not in str(caught.value)
+
+
 def test_a_closed_listener_gives_its_address_back(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     for _ in range(3):

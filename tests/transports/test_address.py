@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from ipcfast.transports.address import (
     RUNTIME_DIR_VARIABLE,
     SOCKET_PATH_MAX,
     Address,
+    default_directory,
     parse_address,
     pipe_path,
     private_directory,
@@ -27,11 +30,13 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="paths of Unix socket
 
 
 @pytest.fixture(autouse=True)
-def runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A private directory of this test's own."""
-    directory = tmp_path / "run"
-    monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(directory))
-    return directory
+def runtime_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A private directory of this test's own, and another in place of the one that is not chosen."""
+    with tempfile.TemporaryDirectory(prefix="ipcf-") as place:
+        directory = Path(place, "run")
+        monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(directory))
+        monkeypatch.setattr(module, "default_directory", lambda: f"{place}/default")
+        yield directory
 
 
 @posix
@@ -69,6 +74,8 @@ def test_a_unix_path_is_taken_as_it_is(tmp_path: Path) -> None:
         "local://~1a",
         "local://a\0b",
         "local://a\ud800",
+        "local://a.lock",
+        "shm://.lock",
         "unix://",
         "unix:///",
         "unix:///directory/",
@@ -85,6 +92,12 @@ def test_a_bad_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("address, prefix", [(None, None), (b"local://a", None), ("local://a", 5)])
+def test_what_is_no_text_is_refused(address: Any, prefix: Any) -> None:
+    with pytest.raises(TypeError, match="is no str"):
+        parse_address(address, prefix=prefix)
+
+
 @pytest.mark.parametrize("prefix", ["", "a/b", "..", "a\\b", "a\0"])
 def test_a_bad_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(ValueError, match="prefix"):
@@ -98,33 +111,39 @@ def test_a_path_takes_no_prefix() -> None:
 
 @posix
 @pytest.mark.parametrize(
-    "address",
+    "address, place",
     [
-        Address("local://long", "local", "n" * 200),
-        Address("local://long", "local", "n" * 200, "auroraview"),
-        Address("local://long", "local", "é" * 60),
-        Address("unix://long", "unix", "/tmp/" + "d" * 120 + "/s"),
+        (Address("local://long", "local", "n" * 200), "run"),
+        (Address("local://long", "local", "é" * 60), "run"),
+        (Address("local://long", "local", "n" * 200, "auroraview"), "default"),
+        (Address("unix://long", "unix", "/tmp/" + "d" * 120 + "/s"), "default"),
     ],
-    ids=["private", "prefix", "bytes count", "path"],
+    ids=["private", "bytes count", "prefix", "path"],
 )
-def test_a_path_too_long_has_a_short_stand_in(address: Address) -> None:
+def test_a_path_too_long_has_a_short_stand_in(runtime_directory: Path, address: Address, place: str) -> None:
     path = address.path_to_listen()
     assert len(os.fsencode(path)) <= SOCKET_PATH_MAX
+    assert os.path.dirname(path) == str(runtime_directory.with_name(place))
     assert path == address.path_to_connect()
     other = Address(address.text, address.scheme, address.name + "x", address.prefix)
     assert other.path_to_connect() != path
 
 
 @posix
+@pytest.mark.parametrize("room", [8, 30])
 def test_a_long_private_directory_has_a_short_stand_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runtime_directory: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    directory = tmp_path / ("d" * (SOCKET_PATH_MAX - len(str(tmp_path)) - 8))
+    """One that has no room for the name that is bound first, or none for the stand-in."""
+    directory = runtime_directory.with_name(
+        "d" * (SOCKET_PATH_MAX - len(str(runtime_directory.parent)) - room)
+    )
     monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(directory))
-    path = parse_address("local://a").path_to_listen()
-    assert len(f"{directory}/a.sock") <= SOCKET_PATH_MAX  # it is the temporary name that would not fit
-    assert path.startswith(module.default_directory())
-    assert path == parse_address("local://a").path_to_connect()
+    address = parse_address(f"local://{'a' * (1 if room == 8 else 40)}")
+    path = address.path_to_listen()
+    assert len(f"{directory}/a.sock") <= SOCKET_PATH_MAX
+    assert os.path.dirname(path) == module.default_directory()
+    assert path == address.path_to_connect()
 
 
 @posix
@@ -196,9 +215,9 @@ def test_the_variable_must_be_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_directory_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(RUNTIME_DIR_VARIABLE)
     monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
-    assert module.default_directory() == "/tmp/ipcfast-4000000000"
+    assert default_directory() == "/tmp/ipcfast-4000000000"
     monkeypatch.setattr(os.path, "isdir", lambda path: path == "/run/user/4000000000")
-    assert module.default_directory() == "/run/user/4000000000/ipcfast"
+    assert default_directory() == "/run/user/4000000000/ipcfast"
 
 
 AS_SOMEBODY_ELSE = """
