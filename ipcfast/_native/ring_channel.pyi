@@ -42,5 +42,5 @@ class RingChannel(MessageChannel):
     ) -> RingChannel:
         """Take over the control connection and the segment; both are unusable afterwards.
 
-        ValueError when bytes have arrived on the control connection that belong to no handshake.
+        FrameError when bytes have arrived on the control connection that belong to no handshake.
         """

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Make channels through shared memory; what they do with messages is MessageChannel's."""
 
+from libc.stdint cimport uint64_t
+
 from ipcfast._native.csrc cimport (
     IPCF_OK, IPCF_RING_SEGMENT_MAX_HANDLES, IPCF_RING_VERSION, ipcf_channel_options, ipcf_error,
     ipcf_handle, ipcf_handle_close, ipcf_ring_channel, ipcf_ring_channel_init, ipcf_ring_segment,
@@ -33,7 +35,10 @@ cdef class RingSegment:
     def create(*, inbound=262144, outbound=262144):
         cdef RingSegment made = RingSegment.__new__(RingSegment, _token)
         cdef ipcf_error error
-        cdef ipcf_status status = ipcf_ring_segment_create(&made.segment, inbound, outbound, &error)
+        cdef ipcf_status status
+        cdef uint64_t to_us = inbound, from_us = outbound
+        with nogil:    # up to 128 MiB are allocated and zeroed
+            status = ipcf_ring_segment_create(&made.segment, to_us, from_us, &error)
         if status != IPCF_OK:
             raise_status(status, &error, "shared memory")
         made.owned = True
@@ -53,7 +58,10 @@ cdef class RingSegment:
             else:
                 extra = handle
                 ipcf_handle_close(&extra)
-        cdef ipcf_status status = ipcf_ring_segment_adopt(&made.segment, taken, count, inbound, outbound, &error)
+        cdef ipcf_status status
+        cdef uint64_t to_us = inbound, from_us = outbound
+        with nogil:
+            status = ipcf_ring_segment_adopt(&made.segment, taken, count, to_us, from_us, &error)
         if status != IPCF_OK:
             raise_status(status, &error, "shared memory from the peer")
         made.owned = True
@@ -70,7 +78,8 @@ cdef class RingSegment:
     def close(self):
         if self.owned:
             self.owned = False
-            ipcf_ring_segment_close(&self.segment)
+            with nogil:
+                ipcf_ring_segment_close(&self.segment)
 
 
 cdef class RingChannel(MessageChannel):

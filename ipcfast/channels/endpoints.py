@@ -3,30 +3,27 @@
 
 from __future__ import annotations
 
+from ipcfast.channels.connecting import CONNECT_TIMEOUT
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.listener import Listener, channel_of
 from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.address import parse_address
-from ipcfast.transports.contract import OWN_FRAMING, Options
+from ipcfast.transports.contract import Options
 from ipcfast.transports.open import open_connection, open_pair
 
 __all__ = ["connect", "listen", "pair"]
-
-MESSAGE_LIMIT = 64 << 20
-READ_AHEAD_LIMIT = 128 << 20
-SPIN_US = 80
-CAPACITY = 1 << 18
 
 
 def listen(
     address: str,
     *,
     prefix: str | None = None,
-    framing: str = OWN_FRAMING,
-    codec: str = "json",
-    message_limit: int = MESSAGE_LIMIT,
-    read_ahead_limit: int = READ_AHEAD_LIMIT,
-    spin_us: int = SPIN_US,
+    framing: str = Options.framing,
+    codec: str = Options.codec,
+    message_limit: int = Options.message_limit,
+    read_ahead_limit: int = Options.read_ahead_limit,
+    spin_us: int = Options.spin_us,
+    capacity_limit: int = Options.capacity_limit,
 ) -> Listener:
     r"""Own an address, from this call until ``close``; clients may connect at once.
 
@@ -45,6 +42,8 @@ def listen(
         read_ahead_limit: Bytes that are taken in while a send waits for room, so that two large sends do
             not deadlock.
         spin_us: Microseconds of looking before sleeping; 0 sleeps at once.
+        capacity_limit: Bytes of the ring of each direction that a client of shared memory gets at most, at
+            least 4096; one that asks for more gets the largest power of two within it.
 
     The private directory is ``IPCFAST_RUNTIME_DIR`` where set, else ``/run/user/<uid>/ipcfast``, else
     ``/tmp/ipcfast-<uid>``, with mode 0700.
@@ -53,23 +52,23 @@ def listen(
         AddressInUse: A live server owns the address; it is left alone. What a dead one left is taken over.
         PermissionDenied: The socket or its directory is another user's, or open to others.
         IoError: The system refused.
-        ValueError: The address or an option is none.
+        TypeError, ValueError: The address or an option is none.
     """
-    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us)
+    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity_limit=capacity_limit)
     return Listener(parse_address(address, prefix=prefix), options)
 
 
 def connect(
     address: str,
     *,
-    timeout: float | None = 5.0,
+    timeout: float | None = CONNECT_TIMEOUT,
     prefix: str | None = None,
-    framing: str = OWN_FRAMING,
-    codec: str = "json",
-    message_limit: int = MESSAGE_LIMIT,
-    read_ahead_limit: int = READ_AHEAD_LIMIT,
-    spin_us: int = SPIN_US,
-    capacity: int = CAPACITY,
+    framing: str = Options.framing,
+    codec: str = Options.codec,
+    message_limit: int = Options.message_limit,
+    read_ahead_limit: int = Options.read_ahead_limit,
+    spin_us: int = Options.spin_us,
+    capacity: int = Options.capacity,
 ) -> IpcChannel:
     """Connect to a listener, and wait for one that is just starting.
 
@@ -85,7 +84,8 @@ def connect(
         read_ahead_limit: As for ``listen``.
         spin_us: As for ``listen``.
         capacity: Bytes of the ring of each direction, for shared memory: made a power of two from 4 KiB to
-            64 MiB. Larger messages pass as well, piece by piece.
+            64 MiB, and no more than the listener allows (``capacity_limit``). Larger messages pass as well,
+            piece by piece.
 
     Returns:
         A SharedMemoryChannel for ``shm://``, else a LocalSocketChannel.
@@ -95,7 +95,7 @@ def connect(
         PermissionDenied: The address or the server is another user's.
         ConnectError: The server refused (its reason is told), or speaks another framing.
         ChannelTimeout: The server is there, but did not accept in time.
-        ValueError: The address or an option is none.
+        TypeError, ValueError: The address, the timeout or an option is none.
     """
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
@@ -106,12 +106,12 @@ def connect(
 def pair(
     kind: str = "local",
     *,
-    framing: str = OWN_FRAMING,
-    codec: str = "json",
-    message_limit: int = MESSAGE_LIMIT,
-    read_ahead_limit: int = READ_AHEAD_LIMIT,
-    spin_us: int = SPIN_US,
-    capacity: int = CAPACITY,
+    framing: str = Options.framing,
+    codec: str = Options.codec,
+    message_limit: int = Options.message_limit,
+    read_ahead_limit: int = Options.read_ahead_limit,
+    spin_us: int = Options.spin_us,
+    capacity: int = Options.capacity,
 ) -> tuple[IpcChannel, IpcChannel]:
     """Return both ends of a channel within this process: for tests, and between threads.
 
@@ -122,10 +122,10 @@ def pair(
         message_limit: As for ``listen``.
         read_ahead_limit: As for ``listen``.
         spin_us: As for ``listen``.
-        capacity: As for ``connect``.
+        capacity: As for ``connect``, without a listener's limit.
 
     Raises:
-        ValueError: ``kind`` or an option is none of these.
+        TypeError, ValueError: ``kind`` or an option is none of these.
         IoError: The system refused.
     """
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)

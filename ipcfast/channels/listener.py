@@ -24,6 +24,8 @@ class Listener:
 
     Clients are greeted within ``accept``, all at the same time: one that is slow or silent does not hold up
     the others, and is dropped after 5 s. There is no thread, so nobody is greeted while nobody accepts.
+    Clients that are refused or dropped, and a system that lets nobody in for want of descriptors or memory,
+    are logged (logger "ipcfast.transports.acceptor", at most one warning a second) and end nothing.
 
     Threads: every method may be called from any thread; several may accept. After a fork the listener stays
     with the parent: in the child it raises ChannelClosed.
@@ -58,7 +60,8 @@ class Listener:
         Raises:
             ChannelTimeout: No client was ready in time.
             ChannelClosed: ``close`` was called, before or meanwhile.
-            IoError: The system refused, for instance because no descriptors are left; accepting may go on.
+            IpcChannelError: Called by a signal handler that has interrupted ``accept`` in this thread.
+            TypeError, ValueError: The timeout is no number.
         """
         return channel_of(self._acceptor.accept(timeout), self._name, self._codec)
 

@@ -8,12 +8,13 @@ when there is one to take.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
-import threading
 import time
 import weakref
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ipcfast._native.stream_channel import KIND_HELLO, KIND_REFUSAL, KIND_WELCOME, StreamChannel
@@ -27,19 +28,21 @@ from ipcfast.errors import (
     PermissionDenied,
 )
 from ipcfast.transports.address import Address
-from ipcfast.transports.contract import OWN_FRAMING, Opened, Options
+from ipcfast.transports.contract import OWN_FRAMING, Opened, Options, checked_timeout
 from ipcfast.transports.handshake import (
     HANDSHAKE_SECONDS,
     RING,
     SILENCE_SECONDS,
+    STREAM,
     Refused,
     decode,
     encode,
     encode_refusal,
     welcome,
 )
-from ipcfast.transports.ring import LAYOUT_VERSION, close_handles, offer_ring
+from ipcfast.transports.ring import LAYOUT_VERSION, close_handles, make_segment, offer_ring
 from ipcfast.transports.stream import limits
+from ipcfast.transports.turn import Turn
 
 __all__ = ["Acceptor"]
 
@@ -47,6 +50,10 @@ logger = logging.getLogger(__name__)
 
 # What one wait can watch (IPCF_WAIT_MAX), less the listening socket and the mark of close.
 PENDING_MAX = 62
+# When the system lets nobody in, as without descriptors, it would say the same if asked again at once.
+REST_SECONDS = 0.1
+# Clients that come only to be dropped must not fill the log.
+WARNING_SECONDS = 1.0
 # Codecs that may speak with a client that nothing was agreed with.
 CODECS_WITHOUT_HANDSHAKE = ("json", "raw")
 
@@ -57,7 +64,7 @@ class Dropped(Exception):
     """A connection is given up without a word to the client; the text is for the log."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Pending:
     """A connection that is not open yet: silent, or in the middle of its greeting."""
 
@@ -67,18 +74,47 @@ class Pending:
     is_greeting: bool = field(default=False)
 
 
+class Warnings:
+    """Logs at most one warning a second, and before the next one how many were left out."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._silent_until = 0.0
+        self._left_out = 0
+
+    def warn(self, text: str) -> None:
+        """Log one line, or count it."""
+        now = time.monotonic()
+        if now < self._silent_until:
+            self._left_out += 1
+            return
+        self.tell_left_out()
+        self._silent_until = now + WARNING_SECONDS
+        logger.warning("%s: %s", self._address, text)
+
+    def tell_left_out(self) -> None:
+        """Log how many were left out since the last line, if any."""
+        if self._left_out:
+            logger.warning("%s: %d more warnings were left out", self._address, self._left_out)
+            self._left_out = 0
+
+
 class Acceptor:
     """Owns an address and hands out transports. Safe from several threads."""
 
-    def __init__(self, address: Address, options: Options) -> None:
+    def __init__(
+        self, address: Address, options: Options, *, offers: Collection[int] = (STREAM, RING)
+    ) -> None:
         self.address = address
         self._options = options
+        self._offers = offers
         self._sniffs = options.framing != "u32be"
         self._pending: list[Pending] = []
+        self._rest_until = 0.0
+        self._warnings = Warnings(address.text)
         self._closed = False
         self._forked = False
-        self._lock = threading.Lock()
-        self._owner: int | None = None
+        self._turn = Turn("accept")
         # A connection to itself: closing one end wakes whoever waits on the other, on every system alike.
         self._mark, self._waker = StreamChannel.pair()
         try:
@@ -102,54 +138,61 @@ class Acceptor:
     def accept(self, timeout: float | None = None) -> Opened:
         """Wait for the next client that is ready.
 
+        What a client does, and what becomes of it, is no reason for an error here: it is dropped, and logged.
+        Neither is it when the system lets nobody in for want of descriptors or memory: that is logged, and
+        tried again.
+
         Raises:
             ChannelTimeout: None was in time.
             ChannelClosed: ``close`` was called, before or meanwhile; or this is a forked child.
-            IoError: The system refused, for instance because no descriptors are left; accepting may go on.
+            IpcChannelError: Called by a signal handler that has interrupted ``accept`` in this thread.
+            TypeError, ValueError: The timeout is no number.
         """
+        timeout = checked_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not self._lock.acquire(
-            timeout=-1 if timeout is None else max(0.0, min(timeout, threading.TIMEOUT_MAX))
-        ):
-            raise self._no_client(timeout)
-        self._owner = threading.get_ident()
-        try:
-            while True:
-                self._check_open()
-                opened = self._advance()
-                if opened is not None:
-                    return opened
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise self._no_client(timeout)
-                self._wait(deadline)
-        finally:
-            if self._closed:
-                self._free()
-            self._owner = None
-            self._lock.release()
+        opened = self._turn.take(timeout, lambda: self._accept(deadline), self._free_if_closed)
+        if opened is None:
+            raise ChannelTimeout(
+                f"no client connected to {self.address.text} within {round(timeout or 0.0, 3):g} s"
+            )
+        return opened
+
+    def _accept(self, deadline: float | None) -> Opened | None:
+        while True:
+            self._check_open()
+            opened = self._advance()
+            if opened is not None:
+                return opened
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            self._wait(deadline)
 
     def close(self) -> None:
-        """Give the address back, drop clients in handshake, end a blocked ``accept``. Idempotent."""
+        """Give the address back, drop clients in handshake, end a blocked ``accept``. Idempotent.
+
+        From any thread, and from a signal handler.
+        """
         self._closed = True
         self._waker.close()
-        if self._owner == threading.get_ident():
-            return  # called from a signal handler within accept, which frees everything when it leaves
-        with self._lock:
+        self._turn.when_free(self._free)
+
+    def _free_if_closed(self) -> None:
+        if self._closed:
             self._free()
 
     def _free(self) -> None:
-        """With the lock held: close everything."""
+        """When nobody accepts: close everything."""
         for pending in self._pending:
             pending.connection.close()
         self._pending.clear()
         self._listener.close()
         self._mark.close()
+        self._warnings.tell_left_out()
 
     def _abandon(self) -> None:
         """In a forked child: forget everything, unlink nothing, say nothing."""
         self._closed = self._forked = True
-        self._lock = threading.Lock()  # another thread of the parent may have held it
-        self._owner = None
+        self._turn.renew()
         self._listener.abandon()
         for connection in (self._mark, self._waker, *(pending.connection for pending in self._pending)):
             connection.abandon()
@@ -163,18 +206,18 @@ class Acceptor:
         if self._closed:
             raise ChannelClosed(f"the listener at {self.address.text} was closed")
 
-    def _no_client(self, timeout: float | None) -> ChannelTimeout:
-        return ChannelTimeout(f"no client connected to {self.address.text} within {timeout:g} s")
-
     def _wait(self, deadline: float | None) -> None:
         """Sleep until something can be done for somebody, or the next deadline."""
         handles = [self._mark.handle(), *(pending.connection.handle() for pending in self._pending)]
-        if len(self._pending) < PENDING_MAX:
-            handles.append(self._listener.handle())
         moments = [pending.silent_until or pending.deadline for pending in self._pending]
         if deadline is not None:
             moments.append(deadline)
-        wait_any(handles, max(0.0, min(moments) - time.monotonic()) if moments else None)
+        now = time.monotonic()
+        if now < self._rest_until:
+            moments.append(self._rest_until)
+        elif len(self._pending) < PENDING_MAX:
+            handles.append(self._listener.handle())
+        wait_any(handles, max(0.0, min(moments) - now) if moments else None)
 
     def _advance(self) -> Opened | None:
         """Do everything that needs no waiting, until a client is ready."""
@@ -186,6 +229,8 @@ class Acceptor:
                 self._refuse(pending, str(refused))
             except (Dropped, IpcChannelError) as error:
                 self._drop(pending, str(error))
+            except Exception as error:  # whatever it is, it concerns this client only
+                self._drop(pending, f"{type(error).__name__}: {error}")
             else:
                 if opened is not None:
                     self._pending.remove(pending)
@@ -194,14 +239,18 @@ class Acceptor:
 
     def _take_in(self) -> None:
         """Accept all who wait in the backlog, as far as one wait can watch them."""
-        while len(self._pending) < PENDING_MAX:
+        while len(self._pending) < PENDING_MAX and time.monotonic() >= self._rest_until:
             try:
                 connection = self._listener.try_accept(
                     framing=self._options.framing, sniff=self._sniffs, **limits(self._options)
                 )
             except PermissionDenied as error:
-                logger.warning("%s: turned away a client of another user: %s", self.address.text, error)
+                self._warnings.warn(f"turned away a client of another user: {error}")
                 continue
+            except (IoError, MemoryError) as error:
+                self._warnings.warn(f"cannot let clients in, trying again in {REST_SECONDS:g} s: {error}")
+                self._rest_until = time.monotonic() + REST_SECONDS
+                return
             if connection is None:
                 return
             now = time.monotonic()
@@ -240,6 +289,8 @@ class Acceptor:
 
     def _foreign(self, connection: StreamChannel, framing: str) -> Opened:
         """Open a connection that speaks another framing, without handshake."""
+        if STREAM not in self._offers:
+            raise Dropped(f"a client with framing {framing!r} cannot agree on shared memory")
         if self._options.codec not in CODECS_WITHOUT_HANDSHAKE:
             raise Dropped(f"a client with framing {framing!r} cannot agree on codec {self._options.codec!r}")
         connection.set_send_framing(framing)
@@ -252,20 +303,27 @@ class Acceptor:
                 raise FrameError(
                     f"the first frame is of kind {kind:#x}, not a hello", expected=KIND_HELLO, found=kind
                 )
-            answer = welcome(decode(body), codec=self._options.codec, layout=LAYOUT_VERSION)
+            answer = welcome(
+                decode(body),
+                codec=self._options.codec,
+                layout=LAYOUT_VERSION,
+                offers=self._offers,
+                capacity_limit=self._options.capacity_limit,
+            )
         except FrameError as error:
             raise Refused(str(error)) from error
-        if answer.transport == RING:
-            try:
-                transport = offer_ring(connection, answer, self._options, timeout=0.0)
-            except (IoError, MemoryError) as error:
-                raise Refused(
-                    f"no shared memory of {answer.to_server + answer.to_client} bytes: {error}"
-                ) from error
-            return Opened(transport, is_ring=True, framing=OWN_FRAMING)
-        connection.send_handles(KIND_WELCOME, encode(answer), [], 0.0)
-        connection.watch_peer()
-        return Opened(connection, is_ring=False, framing=OWN_FRAMING)
+        try:
+            # All that may be wanting is got before the welcome. (A ring watches the peer by itself, with the
+            # descriptor that this one gives back.)
+            connection.watch_peer()
+            segment = make_segment(answer) if answer.transport == RING else None
+        except (IoError, MemoryError) as error:
+            raise Refused(f"no descriptors or no memory left for another client: {error}") from error
+        if segment is None:
+            connection.send_handles(KIND_WELCOME, encode(answer), [], 0.0)
+            return Opened(connection, is_ring=False, framing=OWN_FRAMING)
+        transport = offer_ring(connection, segment, answer, self._options, timeout=0.0)
+        return Opened(transport, is_ring=True, framing=OWN_FRAMING)
 
     def _refuse(self, pending: Pending, reason: str) -> None:
         # The client may be gone already, or not read: it was told, or it will see the end.
@@ -277,7 +335,7 @@ class Acceptor:
         self._pending.remove(pending)
         peer = pending.connection.peer_pid
         pending.connection.close()
-        logger.warning("%s: dropped a client (pid %s): %s", self.address.text, peer, reason)
+        self._warnings.warn(f"dropped a client (pid {peer}): {reason}")
 
 
 def _abandon_all() -> None:
@@ -285,5 +343,12 @@ def _abandon_all() -> None:
         acceptor._abandon()
 
 
+def _close_all() -> None:
+    # A daemon thread that is accepting keeps its listener alive to the end, and its socket beyond.
+    for acceptor in list(_acceptors):
+        acceptor.close()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all)
+atexit.register(_close_all)

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ipcfast._native.frame import FRAMINGS
+from ipcfast.transports.handshake import CAPACITY_MIN
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["OWN_FRAMING", "Opened", "Options", "Transport"]
+__all__ = ["OWN_FRAMING", "Opened", "Options", "Transport", "checked_timeout"]
 
 OWN_FRAMING = "length"
 
@@ -118,6 +121,8 @@ class Options:
         read_ahead_limit: Bytes taken in while a send waits for room.
         spin_us: Microseconds of looking before sleeping; 0 sleeps at once.
         capacity: Bytes of each of the two rings of shared memory that this side asks for.
+        capacity_limit: Bytes of each of the two rings that a listener gives at most, at least 4096; a client
+            that asks for more gets the largest power of two within it.
     """
 
     framing: str = OWN_FRAMING
@@ -126,6 +131,7 @@ class Options:
     read_ahead_limit: int = 128 * _MIB
     spin_us: int = 80
     capacity: int = _MIB // 4
+    capacity_limit: int = 4 * _MIB
 
     def __post_init__(self) -> None:
         if self.framing not in FRAMINGS:
@@ -135,12 +141,42 @@ class Options:
             raise ValueError(
                 f"codec 'pickle' needs framing {OWN_FRAMING!r}, whose handshake makes both sides name it"
             )
-        for name, least in (("message_limit", MESSAGE_LIMIT_MIN), ("read_ahead_limit", 1), ("capacity", 1)):
-            value = getattr(self, name)
-            if not least <= value <= _LIMIT_MAX:
-                raise ValueError(f"{name} is {value}, must be between {least} and {_LIMIT_MAX} bytes")
-        if self.spin_us < 0:
-            raise ValueError(f"spin_us is {self.spin_us}, must not be negative")
+        for name, least in (
+            ("message_limit", MESSAGE_LIMIT_MIN),
+            ("read_ahead_limit", 1),
+            ("spin_us", 0),
+            ("capacity", 1),
+            ("capacity_limit", CAPACITY_MIN),
+        ):
+            check_number(name, getattr(self, name), least)
+
+
+def check_number(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number, or out of range.
+
+    Raises:
+        TypeError, ValueError: With the reason.
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, must be a whole number") from None
+    if not least <= number <= _LIMIT_MAX:
+        raise ValueError(f"{name} is {number}, must be between {least} and {_LIMIT_MAX}")
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """Return the seconds of a timeout as the native channels read it: below 0 is 0, None is for ever.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is NaN.
+    """
+    if timeout is None:
+        return None
+    if math.isnan(timeout):
+        raise ValueError("timeout: NaN is no number of seconds; pass None to wait for ever")
+    return max(0.0, float(timeout))
 
 
 @dataclass(frozen=True)

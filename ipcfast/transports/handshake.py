@@ -6,11 +6,14 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ipcfast.errors import FrameError
 
 __all__ = [
+    "CAPACITY_MAX",
+    "CAPACITY_MIN",
     "HANDSHAKE_SECONDS",
     "RING",
     "SILENCE_SECONDS",
@@ -30,6 +33,8 @@ __all__ = [
 VERSION = 1
 STREAM = 1
 RING = 2
+# What a person knows them by.
+TRANSPORT_NAMES = {STREAM: "a local socket (local://)", RING: "shared memory (shm://)"}
 
 HANDSHAKE_SECONDS = 5.0
 SILENCE_SECONDS = 0.05
@@ -125,15 +130,24 @@ def decode_refusal(body: bytes) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def chosen_capacity(wanted: int) -> int:
-    """Return the bytes of a ring for the wanted ones: the next power of two from 4 KiB to 64 MiB."""
-    if wanted == 0:
-        return CAPACITY_DEFAULT
-    return min(max(1 << (wanted - 1).bit_length(), CAPACITY_MIN), CAPACITY_MAX)
+def chosen_capacity(wanted: int, limit: int = CAPACITY_MAX) -> int:
+    """Return the bytes of a ring for the wanted ones: the next power of two from 4 KiB to 64 MiB.
+
+    Above ``limit`` it is the largest power of two within that.
+    """
+    most = min(1 << (limit.bit_length() - 1), CAPACITY_MAX)
+    return min(max(1 << ((wanted or CAPACITY_DEFAULT) - 1).bit_length(), CAPACITY_MIN), most)
 
 
-def welcome(hello: Hello, *, codec: str, layout: int) -> Hello:
-    """Return the acceptor's answer to a hello, given its own codec and ring layout.
+def welcome(
+    hello: Hello,
+    *,
+    codec: str,
+    layout: int,
+    offers: Collection[int] = (STREAM, RING),
+    capacity_limit: int = CAPACITY_MAX,
+) -> Hello:
+    """Return the acceptor's answer to a hello, given its own codec, ring layout, transports and largest ring.
 
     Raises:
         Refused: Nothing can be agreed on.
@@ -148,13 +162,17 @@ def welcome(hello: Hello, *, codec: str, layout: int) -> Hello:
         raise Refused(
             f"transport {hello.transport} is not known here, only {STREAM} (stream) and {RING} (ring)"
         )
-    if hello.transport == STREAM or hello.layout != layout:
+    chosen = RING if hello.transport == RING and hello.layout == layout else STREAM
+    if chosen not in offers:
+        offered = " and ".join(TRANSPORT_NAMES[transport] for transport in offers)
+        raise Refused(f"{TRANSPORT_NAMES[chosen]} is not offered here, only {offered}")
+    if chosen == STREAM:
         return Hello(STREAM, codec, pid=os.getpid())
     return Hello(
         RING,
         codec,
-        to_server=chosen_capacity(hello.to_server),
-        to_client=chosen_capacity(hello.to_client),
+        to_server=chosen_capacity(hello.to_server, capacity_limit),
+        to_client=chosen_capacity(hello.to_client, capacity_limit),
         layout=layout,
         pid=os.getpid(),
     )
@@ -178,6 +196,13 @@ def check_welcome(answer: Hello, asked: Hello) -> None:
                 found=found,
             )
     if answer.transport == STREAM:
+        for name, found in (
+            ("ring layout", answer.layout),
+            ("bytes to the server", answer.to_server),
+            ("bytes to the client", answer.to_client),
+        ):
+            if found != 0:
+                raise FrameError(f"the server chose a stream with {name} {found}", expected=0, found=found)
         return
     if answer.transport != RING or asked.transport != RING:
         raise FrameError(
@@ -191,10 +216,14 @@ def check_welcome(answer: Hello, asked: Hello) -> None:
             expected=asked.layout,
             found=answer.layout,
         )
-    for capacity in (answer.to_server, answer.to_client):
-        if chosen_capacity(capacity) != capacity:
+    for capacity, wanted in (
+        (answer.to_server, chosen_capacity(asked.to_server)),
+        (answer.to_client, chosen_capacity(asked.to_client)),
+    ):
+        if chosen_capacity(capacity) != capacity or capacity > wanted:
             raise FrameError(
-                f"the server chose a ring of {capacity} bytes, which is no power of two from 4096 to 2**26",
-                expected=chosen_capacity(capacity),
+                f"the server chose a ring of {capacity} bytes, which is no power of two from "
+                f"{CAPACITY_MIN} to the {wanted} that were asked for",
+                expected=wanted,
                 found=capacity,
             )

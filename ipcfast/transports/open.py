@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ipcfast._native.stream_channel import KIND_HELLO, KIND_REFUSAL, KIND_WELCOME, StreamChannel
 from ipcfast.errors import (
@@ -16,9 +17,10 @@ from ipcfast.errors import (
     Disconnected,
     FrameError,
     IpcChannelError,
+    MessageTooLarge,
 )
 from ipcfast.transports.address import Address
-from ipcfast.transports.contract import OWN_FRAMING, Opened, Options
+from ipcfast.transports.contract import OWN_FRAMING, Opened, Options, checked_timeout
 from ipcfast.transports.handshake import (
     HANDSHAKE_SECONDS,
     RING,
@@ -32,7 +34,7 @@ from ipcfast.transports.handshake import (
 from ipcfast.transports.ring import LAYOUT_VERSION, adopt_ring, close_handles, ring_pair
 from ipcfast.transports.stream import connect_stream, stream_pair
 
-__all__ = ["open_connection", "open_pair"]
+__all__ = ["Opening", "open_connection", "open_pair", "patience_for_answer"]
 
 # Between two attempts to find the server: short at first, because a server that is just starting is there
 # soon.
@@ -40,6 +42,93 @@ RETRY_FIRST_SECONDS = 0.001
 RETRY_LONGEST_SECONDS = 0.05
 # How often a client that waits for the server's answer looks whether it is still wanted.
 ANSWER_LOOK_SECONDS = 0.05
+
+
+class Opening:
+    """A connection in the making: what has been agreed on so far stays, so that it can be gone on with later.
+
+    Not for several threads at a time.
+    """
+
+    def __init__(self, address: Address, options: Options) -> None:
+        if address.wants_ring and options.framing != OWN_FRAMING:
+            raise ValueError(
+                f"shared memory is agreed on in framing {OWN_FRAMING!r}, not {options.framing!r}"
+            )
+        self._address = address
+        self._options = options
+        self._greeted: StreamChannel | None = None  # the connection that the server's answer is due on
+        ring = address.wants_ring
+        self._hello = Hello(
+            RING if ring else STREAM,
+            options.codec,
+            to_server=options.capacity if ring else 0,
+            to_client=options.capacity if ring else 0,
+            layout=LAYOUT_VERSION if ring else 0,
+            pid=os.getpid(),
+        )
+
+    def advance(
+        self, timeout: float | None, answer_timeout: float | None, is_given_up: Callable[[], bool]
+    ) -> Opened:
+        """Find the server within ``timeout``, and get its answer within ``answer_timeout``, both from now.
+
+        Raises:
+            ChannelTimeout: As ``open_connection``. The answer is still waited for by the next call.
+            AddressNotFound, PermissionDenied, ConnectError, ChannelClosed: As ``open_connection``. The next
+                call begins anew.
+        """
+        now = time.monotonic()
+        deadline, answer_deadline = (
+            None if seconds is None else now + seconds for seconds in (timeout, answer_timeout)
+        )
+        if self._greeted is None:
+            connection = find_server(self._address, self._options, deadline, timeout, is_given_up)
+            if self._options.framing != OWN_FRAMING:
+                return Opened(connection, is_ring=False, framing=self._options.framing)
+            self._greeted = connection
+            try:
+                with explained(self._address):
+                    connection.send_handles(KIND_HELLO, encode(self._hello), [], 0.0)
+            except BaseException:
+                self.close()
+                raise
+        try:
+            opened = self._hear(self._greeted, answer_deadline, is_given_up)
+        except ChannelTimeout:
+            raise
+        except BaseException:
+            self.close()
+            raise
+        self._greeted = None
+        return opened
+
+    def _hear(
+        self, connection: StreamChannel, deadline: float | None, is_given_up: Callable[[], bool]
+    ) -> Opened:
+        """Wait for the answer, and turn it into a transport."""
+        with explained(self._address):
+            await_answer(connection, self._address, deadline, is_given_up)
+            kind, body, handles = connection.receive_handles(0.0)
+            if kind == KIND_REFUSAL:
+                close_handles(handles)
+                raise ConnectError(
+                    f"the server at {self._address.text} refused the connection: {decode_refusal(body)}",
+                    filename=self._address.text,
+                )
+        try:
+            return adopt(connection, self._hello, kind, body, handles, self._options)
+        except FrameError as error:
+            raise ConnectError(
+                f"the server at {self._address.text} broke the handshake: {error}",
+                filename=self._address.text,
+            ) from error
+
+    def close(self) -> None:
+        """Give up. Idempotent."""
+        connection, self._greeted = self._greeted, None
+        if connection is not None:
+            connection.close()
 
 
 def open_connection(
@@ -58,26 +147,25 @@ def open_connection(
         is_given_up: Asked about twenty times a second; once it says True, ChannelClosed is raised.
 
     Raises:
-        ValueError: Shared memory was asked for with a foreign framing.
+        TypeError: The timeout is no number.
+        ValueError: It is NaN, or shared memory was asked for with a foreign framing.
         AddressNotFound: Nobody listened there all the while.
         PermissionDenied: The address or the server is another user's.
         ConnectError: The server refused, or does not speak the handshake.
         ChannelTimeout: Its backlog stayed full, or it did not answer in time.
         ChannelClosed: ``is_given_up`` said so.
     """
-    if address.wants_ring and options.framing != OWN_FRAMING:
-        raise ValueError(f"shared memory is agreed on in framing {OWN_FRAMING!r}, not {options.framing!r}")
-    deadline = None if timeout is None else time.monotonic() + timeout
-    connection = find_server(address, options, deadline, timeout, is_given_up)
-    if options.framing != OWN_FRAMING:
-        return Opened(connection, is_ring=False, framing=options.framing)
-    if timeout is not None and timeout <= 0:
-        deadline = time.monotonic() + HANDSHAKE_SECONDS
+    timeout = checked_timeout(timeout)
+    opening = Opening(address, options)
     try:
-        return greet(connection, address, options, deadline, is_given_up)
-    except BaseException:
-        connection.close()
-        raise
+        return opening.advance(timeout, patience_for_answer(timeout), is_given_up)
+    finally:
+        opening.close()  # which is empty once the connection is handed out
+
+
+def patience_for_answer(timeout: float | None) -> float | None:
+    """Return how long a server that is found may take to answer, where finding it may take ``timeout``."""
+    return HANDSHAKE_SECONDS if timeout == 0 else timeout
 
 
 def find_server(
@@ -116,7 +204,7 @@ def not_found(
     address: Address, path: str, timeout: float | None, problem: IpcChannelError | None
 ) -> IpcChannelError:
     """Return the error for a server that could not be reached in time."""
-    waited = f" for {timeout:g} s" if timeout else ""
+    waited = f" for {round(timeout, 3):g} s" if timeout else ""
     if problem is None:
         return ChannelTimeout(
             f"the backlog of {address.text} ({path}) was full{waited}: its server accepts too slowly"
@@ -129,27 +217,11 @@ def not_found(
     )
 
 
-def greet(
-    connection: StreamChannel,
-    address: Address,
-    options: Options,
-    deadline: float | None,
-    is_given_up: Callable[[], bool],
-) -> Opened:
-    """Say hello and turn the answer into a transport; the caller closes ``connection`` when this raises."""
-    ring = address.wants_ring
-    hello = Hello(
-        RING if ring else STREAM,
-        options.codec,
-        to_server=options.capacity if ring else 0,
-        to_client=options.capacity if ring else 0,
-        layout=LAYOUT_VERSION if ring else 0,
-        pid=os.getpid(),
-    )
+@contextlib.contextmanager
+def explained(address: Address) -> Iterator[None]:
+    """Say of errors in the handshake what they mean for somebody who wanted to connect."""
     try:
-        connection.send_handles(KIND_HELLO, encode(hello), [], remaining(deadline))
-        await_answer(connection, address, deadline, is_given_up)
-        kind, body, handles = connection.receive_handles(0.0)
+        yield
     except ChannelTimeout as error:
         raise ChannelTimeout(
             f"the server at {address.text} did not answer the handshake in time: is it calling accept()?"
@@ -160,23 +232,11 @@ def greet(
             "or speak another framing (connect with framing='lines'?)",
             filename=address.text,
         ) from error
-    except FrameError as error:
+    except (FrameError, MessageTooLarge) as error:
         raise ConnectError(
             f"the server at {address.text} does not answer in ipcfast's framing: {error}; name its framing "
             "(connect with framing='lines'?)",
             filename=address.text,
-        ) from error
-    if kind == KIND_REFUSAL:
-        close_handles(handles)
-        raise ConnectError(
-            f"the server at {address.text} refused the connection: {decode_refusal(body)}",
-            filename=address.text,
-        )
-    try:
-        return adopt(connection, hello, kind, body, handles, options)
-    except FrameError as error:
-        raise ConnectError(
-            f"the server at {address.text} broke the handshake: {error}", filename=address.text
         ) from error
 
 

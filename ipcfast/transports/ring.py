@@ -14,19 +14,30 @@ from ipcfast.transports.contract import Options
 from ipcfast.transports.handshake import RING, Hello, chosen_capacity, encode
 from ipcfast.transports.stream import limits
 
-__all__ = ["LAYOUT_VERSION", "adopt_ring", "close_handles", "offer_ring", "ring_pair"]
+__all__ = ["LAYOUT_VERSION", "adopt_ring", "close_handles", "make_segment", "offer_ring", "ring_pair"]
 
 
-def offer_ring(control: StreamChannel, answer: Hello, options: Options, *, timeout: float) -> RingChannel:
-    """As the acceptor: make the rings, send them along with the welcome, and move over to them.
-
-    Takes over ``control``.
+def make_segment(answer: Hello) -> RingSegment:
+    """As the acceptor: make the rings that a welcome is going to describe.
 
     Raises:
-        IoError: There is no memory for the rings; nothing was sent.
-        Disconnected, ChannelTimeout: The welcome could not be handed over.
+        IoError, MemoryError: There is no memory, or are no descriptors, for them.
     """
-    segment = RingSegment.create(inbound=answer.to_server, outbound=answer.to_client)
+    return RingSegment.create(inbound=answer.to_server, outbound=answer.to_client)
+
+
+def offer_ring(
+    control: StreamChannel, segment: RingSegment, answer: Hello, options: Options, *, timeout: float
+) -> RingChannel:
+    """As the acceptor: send the rings along with the welcome, and move over to them.
+
+    Takes over ``control`` and the segment.
+
+    Raises:
+        Disconnected, ChannelTimeout: The welcome could not be handed over.
+        FrameError: The client has sent more than its hello.
+        IoError: The system refused, after the welcome was sent.
+    """
     try:
         control.send_handles(KIND_WELCOME, encode(answer), segment.handles, timeout)
         return RingChannel(control, segment, **limits(options))
@@ -67,7 +78,7 @@ def ring_pair(options: Options) -> tuple[RingChannel, RingChannel]:
     answer = Hello(RING, options.codec, to_server=capacity, to_client=capacity, layout=LAYOUT_VERSION)
     first: RingChannel | None = None
     try:
-        first = offer_ring(one, answer, options, timeout=0.0)
+        first = offer_ring(one, make_segment(answer), answer, options, timeout=0.0)
         _, _, handles = other.receive_handles(0.0)
         return first, adopt_ring(other, answer, handles, options)
     except BaseException:

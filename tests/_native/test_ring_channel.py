@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -61,6 +63,30 @@ def test_two_ends_exchange_messages_larger_than_their_rings(segment: RingSegment
     assert [other.recv_bytes(PATIENCE), other.recv_bytes(PATIENCE)] == [body, b"next"]
     one.close()
     other.close()
+
+
+def test_other_threads_run_while_a_segment_is_made() -> None:
+    """The lock is given up only where somebody gives it up: nobody is told to within a thousand seconds."""
+    go_on, has_run = threading.Event(), threading.Event()
+
+    def run() -> None:
+        go_on.wait(PATIENCE)
+        has_run.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        go_on.set()
+        segments = []
+        while not has_run.is_set() and len(segments) < 50:
+            segments.append(RingSegment.create(inbound=1 << 20, outbound=1 << 20))
+        ran_meanwhile = has_run.is_set()
+    finally:
+        sys.setswitchinterval(before)
+    thread.join(PATIENCE)
+    assert ran_meanwhile
 
 
 @pytest.mark.parametrize("capacity", [0, 1, 4095, 4097, 6000, 2**31, 2**60])

@@ -20,9 +20,12 @@ from tests.peers import HANG, Background, connected
 @pytest.mark.parametrize("function", [ipcfast.listen, ipcfast.connect, ipcfast.pair])
 def test_defaults_are_those_of_the_options(function: Callable[..., Any]) -> None:
     options = Options()
+    names = []
     for name, parameter in inspect.signature(function).parameters.items():
         if hasattr(options, name):
             assert parameter.default == getattr(options, name), name
+            names.append(name)
+    assert len(names) > 4
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,35 @@ def test_spinning_may_be_turned_off(kind: str, spin_us: int) -> None:
         assert waiting.result() == b"x"
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a\\b", "..", "a\0"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ipcfast.listen(None),
+        lambda: ipcfast.connect(None, timeout=0),
+        lambda: ipcfast.listen(b"local://x"),
+        lambda: ipcfast.listen("local://x", prefix=5),
+        lambda: ipcfast.listen("local://x", message_limit=5000.5),
+        lambda: ipcfast.listen("local://x", capacity_limit=None),
+        lambda: ipcfast.connect("local://x", spin_us="80"),
+        lambda: ipcfast.connect("local://x", timeout="5"),
+        lambda: ipcfast.pair("shm", capacity=4096.0),
+        lambda: LocalSocketChannel(None),
+        lambda: LocalSocketChannel.server(None),
+        lambda: SharedMemoryChannel.server(b"x"),
+        lambda: SharedMemoryChannel("x", timeout="5"),
+    ],
+)
+def test_what_is_of_another_type_is_refused(call: Callable[[], object]) -> None:
+    with pytest.raises(TypeError):
+        call()
+
+
+def test_a_timeout_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        ipcfast.connect("local://x", timeout=float("nan"))
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a\\b", "..", "a\0", "a.lock"])
 @pytest.mark.parametrize("scheme", ["local", "shm"])
 def test_bad_names_are_refused(scheme: str, name: str) -> None:
     for function in (ipcfast.listen, ipcfast.connect):

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ipcfast
-from ipcfast import AddressInUse, ChannelClosed, ChannelTimeout, Disconnected
+from ipcfast import AddressInUse, ChannelClosed, ChannelTimeout, ConnectError, Disconnected
+from ipcfast.transports.handshake import RING, Hello, encode
+from ipcfast.transports.ring import LAYOUT_VERSION
 from tests.peers import HANG, Background, until_asleep
+from tests.transports.plain import frame, is_hung_up
 
 
 def test_a_listener_says_what_it_is(private_runtime_directory: Path) -> None:
@@ -41,6 +46,41 @@ def test_iteration_gives_client_after_client_until_it_is_closed() -> None:
         listener.close()
         serving.result()
         assert numbers == [0, 1, 2]
+
+
+def test_no_client_ends_the_iteration() -> None:
+    """A byte too much behind the hello of a ring, bytes of no protocol, a codec that nobody agreed on."""
+    with ipcfast.listen("local://robust") as listener:
+        hello = Hello(RING, "json", to_server=4096, to_client=4096, layout=LAYOUT_VERSION)
+
+        def serve() -> list[object]:
+            served = []
+            for channel in listener:
+                with channel:
+                    served.append(channel.recv_json(HANG))
+            return served
+
+        serving = Background(serve)
+        with socket.socket(socket.AF_UNIX) as greedy, socket.socket(socket.AF_UNIX) as stranger:
+            for client, data in ((greedy, frame(0xF1, encode(hello)) + b"\0"), (stranger, b"\0")):
+                client.settimeout(HANG)
+                client.connect(listener.path)
+                client.sendall(data)
+                assert is_hung_up(client)
+        with pytest.raises(ConnectError, match="codec"):
+            ipcfast.connect("local://robust", timeout=HANG, codec="raw")
+        with ipcfast.connect("shm://robust", timeout=HANG) as channel:
+            channel.send_json("fine")
+            with pytest.raises(Disconnected):
+                channel.recv(HANG)
+        listener.close()
+        assert serving.result() == ["fine"]
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [(float("nan"), ValueError), ("1", TypeError)])
+def test_a_timeout_that_is_none_is_refused(timeout: Any, kind: type[Exception]) -> None:
+    with ipcfast.listen("local://end") as listener, pytest.raises(kind):
+        listener.accept(timeout)
 
 
 def test_accepted_channels_outlive_the_listener() -> None:

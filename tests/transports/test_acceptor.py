@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from ipcfast.transports.handshake import RING, STREAM, Hello, decode, decode_ref
 from ipcfast.transports.open import open_connection
 from ipcfast.transports.ring import LAYOUT_VERSION
 from tests.peers import HANG, Background, open_descriptors, until_asleep
+from tests.transports.plain import answer, frame, is_hung_up, plain
 
 OWN = Options()
 ADDRESS = parse_address("local://acceptor")
@@ -38,41 +40,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="speaks over pla
 def acceptor() -> Iterator[Acceptor]:
     with closing(Acceptor(ADDRESS, OWN)) as made:
         yield made
-
-
-def frame(kind: int, body: bytes) -> bytes:
-    return b"\xf1\x9c\x01" + bytes([kind, 0, 0]) + b"\xff\xff" + len(body).to_bytes(8, "little") + body
-
-
-@contextmanager
-def plain(acceptor: Acceptor) -> Iterator[socket.socket]:
-    with closing(socket.socket(socket.AF_UNIX)) as client:
-        client.settimeout(HANG)
-        client.connect(acceptor.path)
-        yield client
-
-
-def answer(client: socket.socket) -> tuple[int, bytes]:
-    """The kind and body of the next own frame."""
-    data = b""
-    while len(data) < 16 or len(data) < 16 + int.from_bytes(data[8:16], "little"):
-        more = client.recv(4096)
-        assert more, "the server hung up"
-        data += more
-    assert data[:3] == b"\xf1\x9c\x01"
-    return data[3], data[16:]
-
-
-def is_hung_up(client: socket.socket) -> bool:
-    """Whether the end comes, be it behind a goodbye."""
-    try:
-        while client.recv(4096):
-            pass
-    except ConnectionResetError:
-        pass
-    except TimeoutError:
-        return False
-    return True
 
 
 def talk(one: Opened, other: Opened) -> None:
@@ -116,6 +83,39 @@ def test_a_ring_hello_gets_the_handles_along(acceptor: Acceptor) -> None:
             RING, "json", to_server=8192, to_client=1 << 18, layout=LAYOUT_VERSION
         )
         close(opened)
+
+
+def test_a_ring_is_not_larger_than_the_listener_allows() -> None:
+    hello = replace(HELLO, transport=RING, layout=LAYOUT_VERSION, to_server=1 << 26, to_client=4096)
+    for limit, largest in ((OWN.capacity_limit, 4 << 20), (10_000, 8192)):
+        with closing(Acceptor(ADDRESS, Options(capacity_limit=limit))) as acceptor, plain(acceptor) as client:
+            client.sendall(frame(0xF1, encode(hello)))
+            opened = acceptor.accept(HANG)
+            welcome = decode(answer(client)[1])
+            assert (welcome.to_server, welcome.to_client) == (largest, 4096)
+            close(opened)
+
+
+@pytest.mark.parametrize(
+    "offers, good, bad", [((STREAM,), "local", "shm"), ((RING,), "shm", "local")], ids=["stream", "ring"]
+)
+def test_what_is_not_offered_is_refused(offers: tuple[int, ...], good: str, bad: str) -> None:
+    with closing(Acceptor(ADDRESS, OWN, offers=offers)) as acceptor:
+        accepting = Background(acceptor.accept, HANG)
+        with pytest.raises(ConnectError, match=f"{bad}://.* not offered here, only .*{good}://"):
+            open_connection(parse_address(f"{bad}://acceptor"), OWN, HANG)
+        client = open_connection(parse_address(f"{good}://acceptor"), OWN, HANG)
+        server = accepting.result()
+        assert server.is_ring is client.is_ring is (good == "shm")
+        close(server, client)
+
+
+def test_foreign_framings_have_no_ring() -> None:
+    with closing(Acceptor(ADDRESS, OWN, offers=(RING,))) as acceptor, plain(acceptor) as client:
+        client.sendall(b"{}\n")
+        with pytest.raises(ChannelTimeout):
+            acceptor.accept(0)
+        assert is_hung_up(client)
 
 
 def test_a_ring_of_another_layout_becomes_a_stream(acceptor: Acceptor) -> None:
@@ -286,6 +286,22 @@ def test_a_lines_listener_hands_out_silence_after_a_moment_and_greets_a_late_hel
 
 
 # ---- waiting, closing, threads
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [(float("nan"), ValueError), ("1", TypeError)])
+def test_a_timeout_that_is_none_is_refused(acceptor: Acceptor, timeout: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        acceptor.accept(timeout)
+
+
+def test_a_negative_timeout_is_none_at_all(acceptor: Acceptor) -> None:
+    with pytest.raises(ChannelTimeout, match="within 0 s"):
+        acceptor.accept(-1)
+
+
+def test_a_timeout_may_be_endless(acceptor: Acceptor) -> None:
+    client = Background(open_connection, ADDRESS, OWN, float("inf"))
+    close(acceptor.accept(float("inf")), client.result())
 
 
 @pytest.mark.parametrize("timeout", [0, 0.02])

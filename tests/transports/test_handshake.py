@@ -111,6 +111,22 @@ def test_capacities(wanted: int, chosen: int) -> None:
     assert chosen_capacity(wanted) == chosen
 
 
+@pytest.mark.parametrize(
+    "wanted, limit, chosen",
+    [
+        (0, 1 << 16, 1 << 16),
+        (0, 1 << 20, 1 << 18),
+        (5000, 4096, 4096),
+        (5000, 8191, 4096),
+        (5000, 8192, 8192),
+        (1 << 26, 5_000_000, 1 << 22),
+        (U64, U64, 1 << 26),
+    ],
+)
+def test_capacities_within_a_limit(wanted: int, limit: int, chosen: int) -> None:
+    assert chosen_capacity(wanted, limit) == chosen
+
+
 @given(st.integers(0, U64))
 def test_a_chosen_capacity_is_a_power_of_two_within_bounds_and_chosen_again(wanted: int) -> None:
     chosen = chosen_capacity(wanted)
@@ -123,6 +139,29 @@ def test_a_ring_is_welcomed_with_capacities() -> None:
     answer = welcome(replace(HELLO, to_server=5000), codec="json", layout=3)
     assert answer == Hello(RING, "json", to_server=8192, to_client=4096, layout=3, pid=os.getpid())
     check_welcome(answer, HELLO)
+
+
+def test_a_limit_is_told_by_the_welcome() -> None:
+    answer = welcome(HELLO, codec="json", layout=3, capacity_limit=1 << 14)
+    assert (answer.to_server, answer.to_client) == (1 << 14, 1 << 12)
+    check_welcome(answer, HELLO)
+
+
+@pytest.mark.parametrize(
+    "hello, offers, reason",
+    [
+        (HELLO, (STREAM,), r"shared memory \(shm://\) is not offered here, only a local socket \(local://\)"),
+        (
+            Hello(STREAM, "json"),
+            (RING,),
+            r"a local socket \(local://\) is not offered here, only shared memory",
+        ),
+        (replace(HELLO, layout=9), (RING,), "a local socket"),
+    ],
+)
+def test_what_is_not_offered_is_refused(hello: Hello, offers: tuple[int, ...], reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        welcome(hello, codec="json", layout=3, offers=offers)
 
 
 def test_a_stream_is_welcomed_without() -> None:
@@ -172,11 +211,26 @@ def test_what_cannot_be_agreed_on_is_refused_in_the_order_of_the_specification(
         replace(HELLO, to_server=4097),
         replace(HELLO, to_client=1 << 27),
         replace(HELLO, to_client=2048),
+        replace(HELLO, to_server=1 << 19),
+        replace(HELLO, to_client=1 << 13),
+        replace(HELLO, transport=STREAM),
+        Hello(STREAM, "json", layout=3),
+        Hello(STREAM, "json", to_server=4096),
+        Hello(STREAM, "json", to_client=1),
     ],
 )
 def test_a_welcome_that_answers_something_else_is_an_error(answer: Hello) -> None:
     with pytest.raises(FrameError):
         check_welcome(answer, HELLO)
+
+
+@pytest.mark.parametrize("wanted, most", [(0, 1 << 18), (5000, 8192), (8192, 8192)])
+def test_a_welcome_may_give_what_was_wanted_or_less(wanted: int, most: int) -> None:
+    asked = replace(HELLO, to_server=wanted)
+    for capacity in (4096, most):
+        check_welcome(replace(HELLO, to_server=capacity), asked)
+    with pytest.raises(FrameError, match=f"{2 * most} bytes"):
+        check_welcome(replace(HELLO, to_server=2 * most), asked)
 
 
 def test_a_ring_that_nobody_asked_for_is_an_error() -> None:

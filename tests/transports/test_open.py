@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from ipcfast.errors import AddressNotFound, ChannelTimeout, ConnectError, PermissionDenied
+from ipcfast.errors import AddressNotFound, ChannelClosed, ChannelTimeout, ConnectError, PermissionDenied
 from ipcfast.transports.acceptor import Acceptor
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Options
 from ipcfast.transports.handshake import RING, STREAM, Hello, decode, encode
-from ipcfast.transports.open import open_connection, open_pair
-from ipcfast.transports.ring import LAYOUT_VERSION
+from ipcfast.transports.open import Opening, open_connection, open_pair
+from ipcfast.transports.ring import LAYOUT_VERSION, make_segment
 from tests.peers import HANG, Background, open_descriptors
+from tests.transports.plain import frame, is_hung_up
 
 OWN = Options()
 LOCAL, SHM = parse_address("local://open"), parse_address("shm://open")
@@ -42,8 +44,9 @@ def server() -> Iterator[socket.socket]:
         yield listening
 
 
-def frame(kind: int, body: bytes) -> bytes:
-    return b"\xf1\x9c\x01" + bytes([kind, 0, 0]) + b"\xff\xff" + len(body).to_bytes(8, "little") + body
+def wanted() -> bool:
+    """Not given up."""
+    return False
 
 
 def answering(server: socket.socket, *answer: bytes, handles: int = 0) -> Background[bytes]:
@@ -105,6 +108,8 @@ def test_a_stream_in_place_of_a_ring_is_an_error_that_says_so(server: socket.soc
         (frame(0xF3, "n\u00f6\x1b[31m".encode()), r"refused.*n\u00f6\\x1b"),
         (b'{"type":"hello"}\n', "framing='lines'"),
         (b"\xf1\x9c\x09" + bytes(20), "framing"),
+        (frame(0xF2, bytes(5000)), "5000 bytes"),
+        (frame(0xF2, encode(replace(WELCOME, to_server=4096))), "bytes to the server 4096"),
     ],
 )
 def test_an_answer_that_is_none_is_an_error(server: socket.socket, answer: bytes, text: str) -> None:
@@ -127,6 +132,39 @@ def test_wrong_handles_are_closed(server: socket.socket, transport: int, handles
     assert open_descriptors() == before
 
 
+@pytest.mark.parametrize("behind", [b"\0", frame(2, b"too early")])
+def test_bytes_behind_the_welcome_to_a_ring_are_an_error(behind: bytes) -> None:
+    before = open_descriptors()
+    answer = replace(WELCOME, transport=RING, layout=LAYOUT_VERSION, to_server=4096, to_client=4096)
+    segment = make_segment(answer)
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(SHM.path_to_listen())
+        listening.listen()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with closing(connection):
+                connection.settimeout(HANG)
+                connection.recv(72, socket.MSG_WAITALL)
+                socket.send_fds(connection, [frame(0xF2, encode(answer)) + behind], segment.handles)
+                is_hung_up(connection)
+
+        serving = Background(serve)
+        with pytest.raises(ConnectError, match="broke the handshake"):
+            open_connection(SHM, Options(capacity=4096), HANG)
+        serving.result()
+    segment.close()
+    assert open_descriptors() == before
+
+
+def test_a_ring_larger_than_asked_for_is_an_error(server: socket.socket) -> None:
+    answer = replace(WELCOME, transport=RING, layout=LAYOUT_VERSION, to_server=8192, to_client=4096)
+    serving = answering(server, frame(0xF2, encode(answer)))
+    with pytest.raises(ConnectError, match="8192 bytes"):
+        open_connection(SHM, Options(capacity=4096), HANG)
+    serving.result()
+
+
 def test_a_server_that_hangs_up_is_an_error(server: socket.socket) -> None:
     hanging_up = Background(lambda: server.accept()[0].close())
     with pytest.raises(ConnectError, match="closed the connection"):
@@ -134,7 +172,66 @@ def test_a_server_that_hangs_up_is_an_error(server: socket.socket) -> None:
     hanging_up.result()
 
 
+# ---- going on later
+
+
+def test_what_is_begun_is_gone_on_with() -> None:
+    """Attempts that end at once get there together, with one connection."""
+    with closing(Acceptor(LOCAL, OWN)) as acceptor:
+        opening = Opening(LOCAL, OWN)
+        for _ in range(3):
+            with pytest.raises(ChannelTimeout, match="accept"):
+                opening.advance(0, 0, wanted)
+        server = acceptor.accept(HANG)
+        client = opening.advance(0, 0, wanted)
+        with pytest.raises(ChannelTimeout):
+            acceptor.accept(0)  # nobody else had come
+        server.transport.send_bytes(b"x")
+        assert client.transport.recv_bytes(HANG) == b"x"
+        opening.close()
+        client.transport.send_bytes(b"y")  # it is not the opening's any more
+        assert server.transport.recv_bytes(HANG) == b"y"
+        server.transport.close()
+        client.transport.close()
+
+
+def test_after_an_error_it_begins_anew() -> None:
+    before = open_descriptors()
+    opening = Opening(LOCAL, OWN)
+    with closing(Acceptor(LOCAL, Options(codec="raw"))) as acceptor:
+        with pytest.raises(ChannelTimeout):
+            opening.advance(0, 0, wanted)
+        with pytest.raises(ChannelTimeout):
+            acceptor.accept(0)
+        with pytest.raises(ConnectError, match="codec"):
+            opening.advance(HANG, HANG, wanted)
+    with pytest.raises(AddressNotFound):
+        opening.advance(0, 0, wanted)
+    with closing(Acceptor(LOCAL, OWN)):
+        with pytest.raises(ChannelTimeout):
+            opening.advance(0, 0, wanted)
+        with pytest.raises(ChannelClosed):
+            opening.advance(HANG, HANG, lambda: True)
+        with pytest.raises(ChannelTimeout):
+            opening.advance(0, 0, wanted)
+        opening.close()
+        opening.close()
+    assert open_descriptors() == before
+
+
 # ---- finding the server
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [(float("nan"), ValueError), ("1", TypeError)])
+def test_a_timeout_that_is_none_is_refused(timeout: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        open_connection(LOCAL, OWN, timeout)
+
+
+def test_a_negative_timeout_is_none_at_all() -> None:
+    with pytest.raises(AddressNotFound) as caught:
+        open_connection(LOCAL, OWN, -1)
+    assert "waited" not in str(caught.value)
 
 
 @pytest.mark.parametrize("timeout", [0, 0.05])

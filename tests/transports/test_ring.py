@@ -12,7 +12,14 @@ from ipcfast._native.stream_channel import KIND_WELCOME, StreamChannel
 from ipcfast.errors import Disconnected, FrameError
 from ipcfast.transports.contract import Options
 from ipcfast.transports.handshake import RING, Hello, decode
-from ipcfast.transports.ring import LAYOUT_VERSION, adopt_ring, close_handles, offer_ring, ring_pair
+from ipcfast.transports.ring import (
+    LAYOUT_VERSION,
+    adopt_ring,
+    close_handles,
+    make_segment,
+    offer_ring,
+    ring_pair,
+)
 from tests.peers import HANG, open_descriptors
 
 ANSWER = Hello(RING, "json", to_server=4096, to_client=8192, layout=LAYOUT_VERSION)
@@ -23,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc
 def test_what_is_offered_can_be_adopted() -> None:
     before = open_descriptors()
     one, other = StreamChannel.pair()
-    server = offer_ring(one, ANSWER, Options(), timeout=HANG)
+    server = offer_ring(one, make_segment(ANSWER), ANSWER, Options(), timeout=HANG)
     kind, body, handles = other.receive_handles(HANG)
     assert (kind, decode(body)) == (KIND_WELCOME, ANSWER)
     client = adopt_ring(other, ANSWER, handles, Options())
@@ -40,8 +47,31 @@ def test_an_offer_to_nobody_leaves_nothing() -> None:
     one, other = StreamChannel.pair()
     other.close()
     with pytest.raises(Disconnected):
-        offer_ring(one, ANSWER, Options(), timeout=HANG)
+        offer_ring(one, make_segment(ANSWER), ANSWER, Options(), timeout=HANG)
     one.close()
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("side", ["acceptor", "client"])
+def test_bytes_behind_the_handshake_leave_nothing(side: str) -> None:
+    before = open_descriptors()
+    one, other = StreamChannel.pair()
+    segment = make_segment(ANSWER)
+    if side == "acceptor":
+        other.send_bytes(b"behind the hello", HANG)
+        assert one.poll(HANG)
+        with pytest.raises(FrameError):
+            offer_ring(one, segment, ANSWER, Options(), timeout=HANG)
+    else:
+        one.send_handles(KIND_WELCOME, b"", segment.handles, HANG)
+        one.send_bytes(b"behind the welcome", HANG)
+        _, _, handles = other.receive_handles(HANG)
+        assert other.poll(HANG)
+        with pytest.raises(FrameError):
+            adopt_ring(other, ANSWER, handles, Options())
+        segment.close()
+    one.close()
+    other.close()
     assert open_descriptors() == before
 
 
@@ -51,7 +81,7 @@ def test_an_offer_to_nobody_leaves_nothing() -> None:
 def test_wrong_handles_are_refused_and_closed(wrong: str) -> None:
     before = open_descriptors()
     one, other = StreamChannel.pair()
-    server = offer_ring(one, ANSWER, Options(), timeout=HANG)
+    server = offer_ring(one, make_segment(ANSWER), ANSWER, Options(), timeout=HANG)
     _, _, handles = other.receive_handles(HANG)
     answer = ANSWER
     if wrong == "none":
