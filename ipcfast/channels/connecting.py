@@ -3,44 +3,58 @@
 
 from __future__ import annotations
 
-import threading
+import weakref
+from typing import ClassVar
 
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.errors import ChannelClosed
-from ipcfast.transports.acceptor import Acceptor
-from ipcfast.transports.address import Address
+from ipcfast.transports.address import named_address
+from ipcfast.transports.connecting import ConnectingTransport
 from ipcfast.transports.contract import Options, Transport
-from ipcfast.transports.open import open_connection
 
-__all__ = ["ConnectingChannel"]
+__all__ = ["CONNECT_TIMEOUT", "ConnectingChannel"]
+
+# Seconds that connecting, or accepting, may take where nothing else is said.
+CONNECT_TIMEOUT = 5.0
 
 
 class ConnectingChannel(IpcChannel):
     """Connects to its address, or accepts one client there, with the first call that needs the peer.
 
-    ``open`` does it at a chosen moment.
+    ``open`` does it at a chosen moment. A call with a timeout connects no longer than that, and raises what
+    connecting raises; with 0 it makes one attempt.
     """
+
+    _scheme: ClassVar[str] = "local"
 
     def __init__(
         self,
         name: str,
-        address: Address | None,
         options: Options,
         *,
+        prefix: str | None = None,
         is_server: bool = False,
-        connect_timeout: float | None = 5.0,
+        timeout: float | None = CONNECT_TIMEOUT,
         transport: Transport | None = None,
     ) -> None:
-        super().__init__(name, transport=transport, codec=options.codec)
-        self._address = address
-        self._options = options
-        self._is_server = is_server
-        self._connect_timeout = connect_timeout
-        self._acceptor: Acceptor | None = None
-        self._opening = threading.Lock()
-        if is_server and address is not None:
-            # From here on clients can connect, so the server may start them (R61, R92).
-            self._acceptor = Acceptor(address, options)
+        super().__init__(name, codec=options.codec)  # before the address is taken
+        if transport is None:
+            channel = weakref.ref(self)
+
+            def move_over(opened: Transport) -> None:
+                """From now on calls go to the transport itself."""
+                this = channel()
+                if this is not None:
+                    this._attach(opened)
+
+            transport = ConnectingTransport(
+                named_address(self._scheme, name, prefix=prefix),
+                options,
+                is_server=is_server,
+                connect_timeout=timeout,
+                on_open=move_over,
+            )
+        self._attach(transport)
 
     def open(self) -> None:
         """Connect, or as the server wait for the client. Does nothing when that has been done (R60).
@@ -49,29 +63,9 @@ class ConnectingChannel(IpcChannel):
             AddressNotFound, PermissionDenied, ConnectError, ChannelTimeout: As ``ipcfast.connect`` and
                 ``Listener.accept``, within the timeout that the channel was made with.
             ChannelClosed: It was closed.
+            ShuttingDown: It was shut down before it was connected.
         """
-        self._opened()
-
-    def _opened(self) -> Transport:
-        with self._opening:
-            if self._transport is None and self._address is not None and not self._is_closed:
-                if self._acceptor is not None:
-                    opened = self._acceptor.accept(self._connect_timeout)
-                    self._acceptor.close()
-                else:
-                    opened = open_connection(
-                        self._address, self._options, self._connect_timeout, lambda: self._is_closed
-                    )
-                if self._is_closed:
-                    opened.transport.close()
-                    raise ChannelClosed(f"{self!r} was closed while it connected")
-                self._attach(opened.transport)
-                if self._is_shutdown:
-                    opened.transport.shutdown()
-        return super()._opened()
-
-    def close(self) -> None:
-        """Shut down and free everything, the address included (R28). Idempotent, never fails."""
-        super().close()
-        if self._acceptor is not None:
-            self._acceptor.close()
+        if self._is_closed:
+            raise ChannelClosed(f"{self!r} was closed; make a new one")
+        if isinstance(self._transport, ConnectingTransport):
+            self._transport.open()

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ipcfast.channels.connecting import ConnectingChannel
+from ipcfast.channels.connecting import CONNECT_TIMEOUT, ConnectingChannel
 from ipcfast.channels.listener import Listener
-from ipcfast.transports.address import parse_address
+from ipcfast.transports.address import named_address
 from ipcfast.transports.contract import Options, Transport
 
 __all__ = ["LocalSocketChannel", "LocalSocketChannelServer"]
@@ -30,7 +30,8 @@ class LocalSocketChannel(ConnectingChannel):
 
     Args:
         name: What the address is made of: no ``/``, ``\``, ``..`` or NUL.
-        is_server: Whether to listen, and to accept one client, in place of connecting (R58).
+        is_server: Whether to listen, and to accept one client, in place of connecting (R58). A client that
+            asks for shared memory is refused.
         prefix: What stands before the name; None for the private directory.
         framing: "lines", "content-length", "u32be", or "length", which is ipcfast's own.
         codec: "json", "msgpack", "raw" or "pickle"; both sides must name the same.
@@ -48,23 +49,22 @@ class LocalSocketChannel(ConnectingChannel):
         *,
         prefix: str | None = PREFIX,
         framing: str = FRAMING,
-        codec: str = "json",
-        timeout: float | None = 5.0,
+        codec: str = Options.codec,
+        timeout: float | None = CONNECT_TIMEOUT,
         transport: Transport | None = None,
     ) -> None:
-        address = None if transport is not None else parse_address(f"local://{name}", prefix=prefix)
         super().__init__(
             name,
-            address,
             Options(framing=framing, codec=codec),
+            prefix=prefix,
             is_server=is_server,
-            connect_timeout=timeout,
+            timeout=timeout,
             transport=transport,
         )
 
     @classmethod
     def server(
-        cls, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = "json"
+        cls, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = Options.codec
     ) -> LocalSocketChannelServer:
         """Listen under a name (R59). Clients may connect from now on, so start them afterwards (R92).
 
@@ -82,8 +82,8 @@ class LocalSocketChannel(ConnectingChannel):
         *,
         prefix: str | None = PREFIX,
         framing: str = FRAMING,
-        codec: str = "json",
-        timeout: float | None = 5.0,
+        codec: str = Options.codec,
+        timeout: float | None = CONNECT_TIMEOUT,
     ) -> _ChannelT:
         """Connect to the server of that name, and wait for one that is just starting (R60).
 
@@ -106,11 +106,9 @@ class LocalSocketChannelServer(Listener):
     """
 
     def __init__(
-        self, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = "json"
+        self, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = Options.codec
     ) -> None:
-        super().__init__(
-            parse_address(f"local://{name}", prefix=prefix), Options(framing=framing, codec=codec)
-        )
+        super().__init__(named_address("local", name, prefix=prefix), Options(framing=framing, codec=codec))
 
     @classmethod
     def new(
@@ -119,7 +117,7 @@ class LocalSocketChannelServer(Listener):
         *,
         prefix: str | None = PREFIX,
         framing: str = FRAMING,
-        codec: str = "json",
+        codec: str = Options.codec,
     ) -> _ServerT:
         """Do what the constructor does, under the name that the documents give it (R61)."""
         return cls(name, prefix=prefix, framing=framing, codec=codec)

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-from ipcfast.channels.connecting import ConnectingChannel
+from ipcfast.channels.connecting import CONNECT_TIMEOUT, ConnectingChannel
 from ipcfast.channels.listener import Listener
-from ipcfast.transports.address import parse_address
+from ipcfast.transports.address import named_address
 from ipcfast.transports.contract import Options, Transport
 
 __all__ = ["SharedMemoryChannel"]
 
 _ChannelT = TypeVar("_ChannelT", bound="SharedMemoryChannel")
-
-CAPACITY = 1 << 18
 
 
 class SharedMemoryChannel(ConnectingChannel):
@@ -26,14 +24,17 @@ class SharedMemoryChannel(ConnectingChannel):
 
     Args:
         name: What the address is made of: no ``/``, ``\``, ``..`` or NUL.
-        is_server: Whether to listen, and to accept one client, in place of connecting.
+        is_server: Whether to listen, and to accept one client, in place of connecting. A client that does not
+            ask for shared memory is refused.
         prefix: What stands before the name; None for the private directory.
         codec: "json", "msgpack", "raw" or "pickle"; both sides must name the same.
         capacity: Bytes of the ring of each direction that the client asks for: made a power of two from 4
-            KiB to 64 MiB. Larger messages pass as well, piece by piece.
+            KiB to 64 MiB, and no more than the server allows. Larger messages pass as well, piece by piece.
         timeout: Seconds that connecting, or accepting, may take; None for ever.
         transport: What moves the messages, where there is a connection already.
     """
+
+    _scheme: ClassVar[str] = "shm"
 
     def __init__(
         self,
@@ -41,23 +42,22 @@ class SharedMemoryChannel(ConnectingChannel):
         is_server: bool = False,
         *,
         prefix: str | None = None,
-        codec: str = "json",
-        capacity: int = CAPACITY,
-        timeout: float | None = 5.0,
+        codec: str = Options.codec,
+        capacity: int = Options.capacity,
+        timeout: float | None = CONNECT_TIMEOUT,
         transport: Transport | None = None,
     ) -> None:
-        address = None if transport is not None else parse_address(f"shm://{name}", prefix=prefix)
         super().__init__(
             name,
-            address,
             Options(codec=codec, capacity=capacity),
+            prefix=prefix,
             is_server=is_server,
-            connect_timeout=timeout,
+            timeout=timeout,
             transport=transport,
         )
 
     @classmethod
-    def server(cls, name: str, *, prefix: str | None = None, codec: str = "json") -> Listener:
+    def server(cls, name: str, *, prefix: str | None = None, codec: str = Options.codec) -> Listener:
         """Listen under a name; it serves clients of the local socket as well.
 
         Raises:
@@ -65,7 +65,7 @@ class SharedMemoryChannel(ConnectingChannel):
             PermissionDenied: The socket of that name, or the private directory, is another user's.
             ValueError: The name or an option is none.
         """
-        return Listener(parse_address(f"shm://{name}", prefix=prefix), Options(codec=codec))
+        return Listener(named_address("shm", name, prefix=prefix), Options(codec=codec))
 
     @classmethod
     def connect(
@@ -73,9 +73,9 @@ class SharedMemoryChannel(ConnectingChannel):
         name: str,
         *,
         prefix: str | None = None,
-        codec: str = "json",
-        capacity: int = CAPACITY,
-        timeout: float | None = 5.0,
+        codec: str = Options.codec,
+        capacity: int = Options.capacity,
+        timeout: float | None = CONNECT_TIMEOUT,
     ) -> _ChannelT:
         """Connect to the server of that name, and wait for one that is just starting.
 

@@ -9,6 +9,7 @@ import pytest
 
 import ipcfast
 from ipcfast import AddressInUse, AddressNotFound, ChannelClosed, ChannelTimeout, ShuttingDown
+from ipcfast._native.stream_channel import StreamChannel
 from ipcfast.channels.connecting import ConnectingChannel
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Options
@@ -18,7 +19,7 @@ ADDRESS = parse_address("local://connecting")
 
 
 def made(*, is_server: bool = False, timeout: float | None = HANG) -> ConnectingChannel:
-    return ConnectingChannel("c", ADDRESS, Options(), is_server=is_server, connect_timeout=timeout)
+    return ConnectingChannel("connecting", Options(), is_server=is_server, timeout=timeout)
 
 
 def test_the_first_call_connects_and_the_next_ones_do_not() -> None:
@@ -90,13 +91,82 @@ def test_close_interrupts_the_server_that_waits_for_its_client() -> None:
 
 
 def test_shutdown_before_it_is_open() -> None:
+    for channel in (made(timeout=None), made(is_server=True, timeout=None)):
+        with channel:
+            channel.shutdown()
+            assert channel.is_shutdown()
+            for call in (channel.open, channel.recv, channel.try_recv, channel.poll):
+                with pytest.raises(ShuttingDown):
+                    call()
+            assert channel.receive() is None
+
+
+@pytest.mark.parametrize("is_server", [False, True])
+def test_what_never_waits_does_not_wait_for_the_peer(is_server: bool) -> None:
+    """Nobody accepts, nobody comes; either would be waited for without an end."""
+    with ipcfast.listen("local://connecting-busy"):
+        name = "connecting" if is_server else "connecting-busy"
+        with ConnectingChannel(name, Options(), is_server=is_server, timeout=None) as channel:
+            for call in (channel.try_recv, channel.try_recv_bytes, lambda: channel.receive(0)):
+                assert call() is None
+            assert channel.poll() is False
+            for call in (channel.recv, channel.recv_bytes, channel.recv_json):
+                with pytest.raises(ChannelTimeout):
+                    call(0)
+            assert channel.peer_died is None
+
+
+def test_what_never_waits_tells_that_nobody_listens() -> None:
+    with made(timeout=None) as channel:
+        for call in (channel.try_recv, channel.try_recv_bytes, channel.poll, lambda: channel.receive(0)):
+            with pytest.raises(AddressNotFound, match="local://connecting"):
+                call()
+        with pytest.raises(AddressNotFound, match=r"local://connecting.*waited for 0\.02 s"):
+            channel.send({}, 0.02)
+        assert channel.peer_died is None
+
+
+def test_calls_go_to_the_transport_itself_once_it_is_there() -> None:
     with made(is_server=True) as server, made() as client:
-        client.shutdown()
-        assert client.is_shutdown()
         opening = Background(server.open)
-        with pytest.raises(ShuttingDown):
-            client.send_bytes(b"x")
+        client.open()
         opening.result()
+        for channel in (server, client):
+            assert type(channel._transport) is StreamChannel
+            assert channel.recv_bytes.__self__ is channel._transport  # type: ignore[attr-defined]
+
+
+def test_what_a_subclass_overrides_stays_overridden() -> None:
+    class Counting(ConnectingChannel):
+        count = 0
+
+        def recv_bytes(self, timeout: float | None = None) -> bytes:
+            self.count += 1
+            return super().recv_bytes(timeout)
+
+    with made(is_server=True) as server, Counting("connecting", Options()) as client:
+        sending = Background(server.send_many, [b"x", b"y"])
+        assert [client.recv_bytes(HANG), client.recv_bytes(HANG)] == [b"x", b"y"]
+        sending.result()
+        assert client.count == 2
+
+
+def test_opening_what_was_closed_is_an_error() -> None:
+    with made(is_server=True) as server, made() as client:
+        opening = Background(server.open)
+        client.open()
+        opening.result()
+        client.close()
+        with pytest.raises(ChannelClosed):
+            client.open()
+
+
+def test_a_timeout_that_is_none_is_refused_when_it_is_made() -> None:
+    for is_server in (False, True):
+        with pytest.raises(ValueError, match="NaN"):
+            made(is_server=is_server, timeout=float("nan"))
+    with ipcfast.listen(ADDRESS.text):
+        pass
 
 
 def test_closing_ends_the_search_for_a_server() -> None:

@@ -61,6 +61,31 @@ def test_channels_made_by_name_connect_when_they_are_used() -> None:
         sender.result()
 
 
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [(SharedMemoryChannel, "shm", "local"), (ipcfast.LocalSocketChannel, "local", "shm")],
+)
+def test_a_server_made_by_its_class_takes_no_client_of_the_other(
+    kind: type[SharedMemoryChannel | ipcfast.LocalSocketChannel], good: str, bad: str
+) -> None:
+    with kind("only", is_server=True, prefix=None, timeout=HANG) as server:
+        opening = Background(server.open)
+        with pytest.raises(ipcfast.ConnectError, match=f"{bad}://.* is not offered here, only .*{good}://"):
+            ipcfast.connect(f"{bad}://only", timeout=HANG)
+        with ipcfast.connect(f"{good}://only", timeout=HANG) as client:
+            opening.result()
+            client.send_json(1)
+            assert server.recv_json(HANG) == 1
+
+
+def test_the_listener_limits_the_capacity() -> None:
+    with ipcfast.listen("shm://limited", capacity_limit=8192) as listener:
+        opening = Background(lambda: ipcfast.connect("shm://limited", timeout=HANG, capacity=1 << 20))
+        with listener.accept(HANG), opening.result() as client:
+            with pytest.raises(ipcfast.ChannelTimeout):
+                client.send_bytes(bytes(10000), 0)  # more than the ring holds
+
+
 def test_foreign_framings_have_no_shared_memory() -> None:
     with pytest.raises(ValueError, match="framing"):
         ipcfast.connect("shm://x", framing="lines")
