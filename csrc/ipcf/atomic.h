@@ -31,12 +31,17 @@ _Static_assert(sizeof(ipcf_atomic_u32) == 4 && sizeof(ipcf_atomic_u64) == 8,
     atomic_store_explicit((word), (value), memory_order_release)
 #define ipcf_exchange_acq_rel(word, value)                                             \
     atomic_exchange_explicit((word), (value), memory_order_acq_rel)
-#define ipcf_compare_exchange_acquire(word, expected, desired)                         \
-    atomic_compare_exchange_strong_explicit(                                           \
-        (word), (expected), (desired), memory_order_acquire, memory_order_relaxed)
 #define ipcf_compare_exchange_acq_rel(word, expected, desired)                         \
     atomic_compare_exchange_strong_explicit(                                           \
         (word), (expected), (desired), memory_order_acq_rel, memory_order_acquire)
+#define ipcf_load_seq_cst(word) atomic_load_explicit((word), memory_order_seq_cst)
+#define ipcf_store_seq_cst(word, value)                                                \
+    atomic_store_explicit((word), (value), memory_order_seq_cst)
+#define ipcf_exchange_seq_cst(word, value)                                             \
+    atomic_exchange_explicit((word), (value), memory_order_seq_cst)
+#define ipcf_compare_exchange_seq_cst(word, expected, desired)                         \
+    atomic_compare_exchange_strong_explicit(                                           \
+        (word), (expected), (desired), memory_order_seq_cst, memory_order_seq_cst)
 #define ipcf_fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
 
 #endif

@@ -141,7 +141,45 @@ ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size
     ipcf_error why;
     if (ipcf_buffer_append(&channel->unsent, rest, size, &why) != IPCF_OK)
         return ipcf_channel_break(channel, IPCF_NO_MEMORY, &why, error);
-    return ipcf_fail(error, status, ipcf_channel_begun, 0, size);
+    int32_t os_error = error != NULL ? error->os_error : 0;
+    (void)ipcf_fail(error, status, ipcf_channel_begun, 0, size);
+    if (error != NULL)
+        error->os_error = os_error;
+    return status;
+}
+
+/* ---- the ready handle ------------------------------------------------------------ */
+
+void ipcf_channel_settle(ipcf_channel *channel)
+{
+    if (ipcf_channel_enter(channel, &channel->receive_lock, IPCF_NO_WAIT, NULL) ==
+        IPCF_OK)
+        ipcf_channel_leave_receiving(channel);
+}
+
+ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel, ipcf_handle *handle,
+                                      ipcf_error *error)
+{
+    bool is_new = false;
+    /* First, because in a forked child nobody may be there to give the lock back. */
+    ipcf_status status = ipcf_channel_state_status(channel, error);
+    if (status != IPCF_OK)
+        return status;
+    ipcf_channel_take(&channel->life_lock);
+    status = ipcf_channel_state_status(channel, error);
+    if (status == IPCF_OK && channel->ready_set == IPCF_NO_HANDLE) {
+        status = channel->ops->make_ready_set(channel, &channel->ready_set, error);
+        is_new = status == IPCF_OK;
+        /* seq_cst: pairs with the loads in ipcf_channel_leave_receiving; the set and
+         * its members come first, the try for the lock afterwards */
+        if (is_new)
+            ipcf_store_seq_cst(&channel->has_ready_set, 1u);
+    }
+    *handle = channel->ready_set;
+    ipcf_lock_release(&channel->life_lock);
+    if (is_new)
+        ipcf_channel_settle(channel);
+    return status;
 }
 
 /* ---- ending ---------------------------------------------------------------------- */
@@ -195,9 +233,13 @@ void ipcf_channel_shut_down(ipcf_channel *channel)
     channel->ops->say_goodbye(channel);
 }
 
-static void free_common(ipcf_channel *channel)
+/* All locks are held. The ready set goes before its members. */
+static void free_all(ipcf_channel *channel, bool is_intact)
 {
     ipcf_handle_close(&channel->ready_set);
+    IPCF_TEST_STEP("channel unwatched");
+    channel->ops->free_parts(channel, is_intact);
+    IPCF_TEST_STEP("channel parts freed");
     ipcf_stream_close(&channel->stream);
     ipcf_handle_close(&channel->peer_process);
     ipcf_doorbell_close(&channel->wake);
@@ -219,8 +261,7 @@ void ipcf_channel_close(ipcf_channel *channel)
     ipcf_channel_take(&channel->send_lock);
     ipcf_channel_take(&channel->receive_lock);
     ipcf_channel_take(&channel->life_lock);
-    channel->ops->free_parts(channel, true);
-    free_common(channel);
+    free_all(channel, true);
     ipcf_lock_release(&channel->life_lock);
     ipcf_lock_release(&channel->receive_lock);
     ipcf_lock_release(&channel->send_lock);
@@ -253,6 +294,5 @@ void ipcf_channel_abandon(ipcf_channel *channel)
     if (!ipcf_lock_try(&channel->send_lock))
         channel->unsent = (ipcf_buffer){0};
     bool is_intact = ipcf_lock_try(&channel->receive_lock);
-    channel->ops->free_parts(channel, is_intact);
-    free_common(channel);
+    free_all(channel, is_intact);
 }

@@ -114,7 +114,11 @@ typedef struct ipcf_channel_ops {
     void (*leave)(ipcf_channel *);
     ipcf_status (*next)(ipcf_channel *, ipcf_message *);
     ipcf_status (*poll)(ipcf_channel *, uint64_t, ipcf_error *);
-    ipcf_status (*ready_handle)(ipcf_channel *, ipcf_handle *, ipcf_error *);
+    /* Make the ready set, and the member `buffered` of it; life_lock is held, another
+     * thread may be receiving. Its other members exist as long as the channel. */
+    ipcf_status (*make_ready_set)(ipcf_channel *, ipcf_handle *, ipcf_error *);
+    /* Make the ready set say what can be received; receive_lock is held, and stays so. */
+    void (*settle)(ipcf_channel *);
     /* Tell the peer that nothing more will come; without locks. shut_down and close may
      * both call it, in two threads: the second finds it said, or everything freed. */
     void (*say_goodbye)(ipcf_channel *);
@@ -137,12 +141,14 @@ struct ipcf_channel {
     ipcf_doorbell wake; /* rung by close and shut_down, never cleared */
     uint64_t message_limit;
     uint64_t read_ahead_limit;
-    ipcf_handle ready_set; /* made by the first ipcf_channel_ready_handle */
-    ipcf_lock life_lock; /* one system call long: ringing or closing wake, hanging up */
+    ipcf_handle ready_set; /* made by the first ready_handle; under life_lock */
+    /* a few system calls long: ringing or closing wake, hanging up, making ready_set */
+    ipcf_lock life_lock;
     ipcf_lock send_lock;
     ipcf_spin send_spin;
     ipcf_buffer unsent; /* the rest of a begun send */
     ipcf_lock receive_lock;
+    ipcf_atomic_u32 has_ready_set; /* 1: who leaves receiving settles it; stays 1 */
     ipcf_spin receive_spin;
 };
 
@@ -257,12 +263,12 @@ ipcf_channel_poll(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error
 }
 
 /* A handle for select, asyncio, Qt: ready while a message or the end can be received.
- * Level-triggered. POSIX only (UNSUPPORTED elsewhere). It belongs to the channel. */
-IPCF_MUST_CHECK static inline ipcf_status
-ipcf_channel_ready_handle(ipcf_channel *channel, ipcf_handle *handle, ipcf_error *error)
-{
-    return channel->ops->ready_handle(channel, handle, error);
-}
+ * Level-triggered. POSIX only (UNSUPPORTED elsewhere). It belongs to the channel. Does
+ * not wait for a receive in another thread; while that one lasts the message is its, and
+ * the handle tells of what it leaves behind. */
+IPCF_MUST_CHECK ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel,
+                                                      ipcf_handle *handle,
+                                                      ipcf_error *error);
 
 /* ---- ending ---------------------------------------------------------------------- */
 
@@ -310,6 +316,23 @@ void ipcf_channel_take(ipcf_lock *lock);
 IPCF_MUST_CHECK ipcf_status ipcf_channel_go_on(const ipcf_channel *channel,
                                                uint64_t *started_ns,
                                                uint64_t deadline_ns, ipcf_error *error);
+
+/* Settle the ready set, if no other thread receives: that one does it then. */
+void ipcf_channel_settle(ipcf_channel *channel);
+/* Unlock receiving. The ready set may be made at any moment: its maker stores
+ * has_ready_set, and then tries the lock. So either it gets the lock and settles, or it
+ * saw us hold it, and then we see has_ready_set after the release (lock.h). */
+static inline void ipcf_channel_leave_receiving(ipcf_channel *channel)
+{
+    /* seq_cst, twice: pairs with the store in ipcf_channel_ready_handle */
+    bool is_settled = ipcf_load_seq_cst(&channel->has_ready_set) != 0;
+    if (IPCF_UNLIKELY(is_settled))
+        channel->ops->settle(channel);
+    IPCF_TEST_STEP("channel settled");
+    ipcf_lock_release(&channel->receive_lock);
+    if (IPCF_UNLIKELY(!is_settled && ipcf_load_seq_cst(&channel->has_ready_set) != 0))
+        ipcf_channel_settle(channel);
+}
 
 /* The peer broke the protocol (or bytes of a message were lost here, for want of memory
  * or descriptors): remember why (never NULL), hang up, wake everyone. A direction's lock

@@ -6,6 +6,14 @@
  * Waiters sleep on a condition variable in slices, so that the caller gets
  * IPCF_INTERRUPTED every IPCF_LOCK_SLICE_NS and can run signal handlers. Not recursive.
  * Nobody may wait for it while holding the Python GIL.
+ *
+ * Work can be left to the holder. Who stores a wish (seq_cst) and then fails to try the
+ * lock need not wait for it, if everybody who releases it loads the wish (seq_cst)
+ * afterwards: a failed try read the mark of a holder whose release is still to come, so
+ * in the one order of all seq_cst operations stand the store, the try, the release, the
+ * load. That takes nothing but the state, which the functions of this page change
+ * alike on every system: the sleeping halves (posix/, win32/) only write 2, either over
+ * a holder's mark or to become the holder, and release is one for all.
  */
 #ifndef IPCF_LOCK_H
 #define IPCF_LOCK_H
@@ -29,8 +37,8 @@ void ipcf_lock_destroy(ipcf_lock *lock);
 static inline bool ipcf_lock_try(ipcf_lock *lock)
 {
     uint32_t expected = 0;
-    /* acquire: pairs with the exchange in ipcf_lock_release */
-    return ipcf_compare_exchange_acquire(&lock->state, &expected, 1u);
+    /* seq_cst, also where it fails: pairs with the exchange in ipcf_lock_release */
+    return ipcf_compare_exchange_seq_cst(&lock->state, &expected, 1u);
 }
 
 /* Wait for the lock. OK: held. TIMEOUT, INTERRUPTED (after a slice, or a spurious
@@ -43,8 +51,9 @@ void ipcf_lock_wake_all(ipcf_lock *lock);
 
 static inline void ipcf_lock_release(ipcf_lock *lock)
 {
-    /* acq_rel: pairs with the compare-and-swap in ipcf_lock_try and ipcf_lock_acquire */
-    if (IPCF_UNLIKELY(ipcf_exchange_acq_rel(&lock->state, 0u) == 2u))
+    /* seq_cst: pairs with the compare-and-swap in ipcf_lock_try and the exchange in
+     * ipcf_lock_acquire */
+    if (IPCF_UNLIKELY(ipcf_exchange_seq_cst(&lock->state, 0u) == 2u))
         ipcf_lock_wake_one(lock);
 }
 

@@ -73,8 +73,9 @@ bool ipcf_ring_channel_has_record(ipcf_ring_channel *channel)
 
 /* Make the data bell say whether something is in the ring (docs/spec/ring.md, event
  * loops), and `buffered` the rest. */
-static void settle_ready_handle(ipcf_ring_channel *channel)
+static void settle(ipcf_channel *base)
 {
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     bool has_buffered = ipcf_buffer_size(&channel->ahead) != 0 ||
                         (channel->in_body && channel->body_left == 0);
     if (has_buffered && !channel->buffered_rung)
@@ -90,40 +91,20 @@ static void settle_ready_handle(ipcf_ring_channel *channel)
     ipcf_doorbell_ring(channel->in_data);
 }
 
-void ipcf_ring_channel_leave_receiving(ipcf_ring_channel *channel)
+static ipcf_status make_ready_set(ipcf_channel *base, ipcf_handle *set,
+                                  ipcf_error *error)
 {
-    if (IPCF_UNLIKELY(channel->base.ready_set != IPCF_NO_HANDLE))
-        settle_ready_handle(channel);
-    ipcf_lock_release(&channel->base.receive_lock);
-}
-
-static ipcf_status make_ready_set(ipcf_ring_channel *channel, ipcf_error *error)
-{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_status status = ipcf_doorbell_create(&channel->buffered, error);
     if (status != IPCF_OK)
         return status;
+    /* The stream's own handle: where there are ready sets, arming is free. */
     ipcf_handle members[] = {ipcf_doorbell_arm(channel->in_data),
-                             ipcf_doorbell_arm(&channel->buffered),
-                             arm_control(channel), channel->base.peer_process,
-                             ipcf_doorbell_arm(&channel->base.wake)};
-    status = ipcf_ready_set_create(members, 5, &channel->base.ready_set, error);
+                             ipcf_doorbell_arm(&channel->buffered), base->stream.handle,
+                             base->peer_process, ipcf_doorbell_arm(&base->wake)};
+    status = ipcf_ready_set_create(members, 5, set, error);
     if (status != IPCF_OK)
         ipcf_doorbell_close(&channel->buffered);
-    return status;
-}
-
-static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle,
-                                ipcf_error *error)
-{
-    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
-                                            IPCF_NEVER, error);
-    if (status != IPCF_OK)
-        return status;
-    if (channel->base.ready_set == IPCF_NO_HANDLE)
-        status = make_ready_set(channel, error);
-    *handle = channel->base.ready_set;
-    ipcf_ring_channel_leave_receiving(channel);
     return status;
 }
 
@@ -256,7 +237,8 @@ static const ipcf_channel_ops ipcf_ring_channel_ops = {
     .leave = ipcf_ring_channel_leave,
     .next = ipcf_ring_channel_next,
     .poll = ipcf_ring_channel_poll,
-    .ready_handle = ready_handle,
+    .make_ready_set = make_ready_set,
+    .settle = settle,
     .say_goodbye = say_goodbye,
     .free_parts = free_parts,
 };

@@ -60,6 +60,6 @@ bool ipcf_ring_channel_read_ahead(ipcf_ring_channel *channel)
         return false;
     ipcf_doorbell_clear(channel->in_data);
     bool is_armed = take_in(channel);
-    ipcf_ring_channel_leave_receiving(channel);
+    ipcf_channel_leave_receiving(&channel->base);
     return is_armed;
 }

@@ -42,9 +42,6 @@ ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
 
 /* ---- shared steps ---------------------------------------------------------------- */
 
-/* Unlock receiving; keeps the ready handle true to what can be received. */
-void ipcf_ring_channel_leave_receiving(ipcf_ring_channel *channel);
-
 /* Ask the control stream and the peer's process, without waiting, whether the peer has
  * ended; notes the ending. CORRUPT where the control stream says something it must not. */
 ipcf_status ipcf_ring_channel_ask_peer(ipcf_ring_channel *channel, ipcf_error *error);

@@ -178,7 +178,7 @@ ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, ipcf_look look,
     if (status == IPCF_AGAIN && look_longer(channel, look))
         status = look_at_head(channel, message, error);
     if (status != IPCF_OK)
-        ipcf_ring_channel_leave_receiving(channel);
+        ipcf_channel_leave_receiving(&channel->base);
     return status;
 }
 
@@ -201,14 +201,14 @@ ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
     if (status == IPCF_INTERRUPTED && ipcf_clock_ns() >= deadline_ns)
         status = ipcf_fail(error, IPCF_TIMEOUT, "passing over a message", 0, 0);
     if (status != IPCF_OK)
-        ipcf_ring_channel_leave_receiving(channel);
+        ipcf_channel_leave_receiving(&channel->base);
     return status;
 }
 
 void ipcf_ring_channel_leave(ipcf_channel *base)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_ring_channel_leave_receiving(channel);
+    ipcf_channel_leave_receiving(&channel->base);
 }
 
 static void drop_head(ipcf_ring_channel *channel)
@@ -223,7 +223,7 @@ void ipcf_ring_channel_finish(ipcf_channel *base)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     drop_head(channel);
-    ipcf_ring_channel_leave_receiving(channel);
+    ipcf_channel_leave_receiving(&channel->base);
 }
 
 ipcf_status ipcf_ring_channel_next(ipcf_channel *base, ipcf_message *message)
@@ -241,7 +241,7 @@ ipcf_status ipcf_ring_channel_next(ipcf_channel *base, ipcf_message *message)
             .size = record.size, .data = record.data, .kind = record.kind};
         return IPCF_OK;
     }
-    ipcf_ring_channel_leave_receiving(channel);
+    ipcf_channel_leave_receiving(&channel->base);
     return IPCF_AGAIN;
 }
 
@@ -318,7 +318,7 @@ ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
         while (status == IPCF_OK && !channel->in_body &&
                !ipcf_ring_channel_has_record(channel))
             status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
-        ipcf_ring_channel_leave_receiving(channel);
+        ipcf_channel_leave_receiving(&channel->base);
     }
     /* The peer's end and its faults can be received; our own end is told at once. */
     /* acquire: pairs with the compare-and-swap in ipcf_channel_break */

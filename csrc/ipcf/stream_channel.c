@@ -15,33 +15,19 @@
 
 /* ---- the ready handle ------------------------------------------------------------ */
 
-static ipcf_status make_ready_set(ipcf_stream_channel *channel, ipcf_error *error)
+static ipcf_status make_ready_set(ipcf_channel *base, ipcf_handle *set,
+                                  ipcf_error *error)
 {
-    ipcf_channel *base = &channel->base;
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
     ipcf_status status = ipcf_doorbell_create(&channel->buffered, error);
     if (status != IPCF_OK)
         return status;
-    ipcf_handle members[] = {ipcf_stream_arm_read(&base->stream),
-                             ipcf_doorbell_arm(&channel->buffered), base->peer_process,
-                             ipcf_doorbell_arm(&base->wake)};
-    status = ipcf_ready_set_create(members, 4, &base->ready_set, error);
+    /* The stream's own handle: where there are ready sets, arming is free. */
+    ipcf_handle members[] = {base->stream.handle, ipcf_doorbell_arm(&channel->buffered),
+                             base->peer_process, ipcf_doorbell_arm(&base->wake)};
+    status = ipcf_ready_set_create(members, 4, set, error);
     if (status != IPCF_OK)
         ipcf_doorbell_close(&channel->buffered);
-    return status;
-}
-
-static ipcf_status ready_handle(ipcf_channel *base, ipcf_handle *handle,
-                                ipcf_error *error)
-{
-    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
-    ipcf_status status =
-        ipcf_channel_enter(base, &base->receive_lock, IPCF_NEVER, error);
-    if (status != IPCF_OK)
-        return status;
-    if (base->ready_set == IPCF_NO_HANDLE)
-        status = make_ready_set(channel, error);
-    *handle = base->ready_set;
-    ipcf_stream_channel_leave_receiving(channel);
     return status;
 }
 
@@ -115,7 +101,8 @@ static const ipcf_channel_ops ipcf_stream_channel_ops = {
     .leave = ipcf_stream_channel_leave,
     .next = ipcf_stream_channel_next,
     .poll = ipcf_stream_channel_poll,
-    .ready_handle = ready_handle,
+    .make_ready_set = make_ready_set,
+    .settle = ipcf_stream_channel_settle,
     .say_goodbye = say_goodbye,
     .free_parts = free_parts,
 };
@@ -182,11 +169,13 @@ ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel,
             status =
                 ipcf_fail(error, IPCF_INVALID, "a send is not finished", 0, unsent);
         } else {
+            ipcf_channel_take(&base->life_lock);
             *stream = base->stream;
             base->stream = IPCF_STREAM_NONE;
+            ipcf_lock_release(&base->life_lock);
             channel->goodbye_said = true;
         }
-        ipcf_lock_release(&base->receive_lock);
+        ipcf_stream_channel_leave_receiving(channel);
     }
     ipcf_lock_release(&base->send_lock);
     if (status == IPCF_OK)

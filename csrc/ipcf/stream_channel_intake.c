@@ -261,17 +261,15 @@ void ipcf_intake_drop_head(ipcf_stream_channel *channel)
     drop(channel, total);
 }
 
-void ipcf_stream_channel_leave_receiving(ipcf_stream_channel *channel)
+void ipcf_stream_channel_settle(ipcf_channel *base)
 {
-    if (IPCF_UNLIKELY(channel->base.ready_set != IPCF_NO_HANDLE)) {
-        bool is_ready = ipcf_intake_is_ready(channel);
-        if (is_ready && !channel->buffered_rung)
-            ipcf_doorbell_ring(&channel->buffered);
-        else if (!is_ready && channel->buffered_rung)
-            (void)ipcf_doorbell_clear(&channel->buffered);
-        channel->buffered_rung = is_ready;
-    }
-    ipcf_lock_release(&channel->base.receive_lock);
+    ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    bool is_ready = ipcf_intake_is_ready(channel);
+    if (is_ready && !channel->buffered_rung)
+        ipcf_doorbell_ring(&channel->buffered);
+    else if (!is_ready && channel->buffered_rung)
+        (void)ipcf_doorbell_clear(&channel->buffered);
+    channel->buffered_rung = is_ready;
 }
 
 /* ---- the end --------------------------------------------------------------------- */

@@ -112,8 +112,12 @@ ipcf_status ipcf_intake_ended(ipcf_stream_channel *channel, ipcf_error *error);
 /* Close the handles that came and were not asked for. */
 void ipcf_intake_drop_handles(ipcf_stream_channel *channel);
 
-/* Unlock receiving; keeps the ready handle true to what can be received. */
-void ipcf_stream_channel_leave_receiving(ipcf_stream_channel *channel);
+/* Keep the ready handle true to what can be received (channel.h). */
+void ipcf_stream_channel_settle(ipcf_channel *base);
+static inline void ipcf_stream_channel_leave_receiving(ipcf_stream_channel *channel)
+{
+    ipcf_channel_leave_receiving(&channel->base);
+}
 
 /* ---- for a waiting send (stream_channel_intake.c); the receive lock is not held ---- */
 

@@ -4,44 +4,9 @@
  */
 #include <sys/mman.h>
 
-#include "ipcf/stream_channel.h"
-#include "tests/ring_channel_ends.h"
+#include "tests/both_kinds.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-/* ---- a pair of either kind ------------------------------------------------------- */
-
-typedef struct both_ends {
-    pair ring;
-    ipcf_stream_channel stream[2];
-    ipcf_channel *ours, *theirs;
-} both_ends;
-
-static void open_ring(both_ends *ends)
-{
-    open_pair(&ends->ring);
-    ends->ours = &ends->ring.creator.base;
-    ends->theirs = &ends->ring.adopter.base;
-}
-
-static void open_stream(both_ends *ends)
-{
-    ipcf_channel_options options = IPCF_CHANNEL_OPTIONS_DEFAULT;
-    ipcf_stream streams[2];
-    CHECK_OK(ipcf_stream_pair(&streams[0], &streams[1], NULL));
-    for (size_t i = 0; i < 2; i++)
-        CHECK_OK(
-            ipcf_stream_channel_init(&ends->stream[i], &streams[i], &options, NULL));
-    ends->ours = &ends->stream[0].base;
-    ends->theirs = &ends->stream[1].base;
-}
-
-static void (*const openers[])(both_ends *) = {open_ring, open_stream};
-
-static uint32_t how_it_ended(const ipcf_channel *channel)
-{
-    return ipcf_load_acquire(&channel->ending);
-}
 
 /* ---- several threads end it, others use it --------------------------------------- */
 
@@ -123,8 +88,7 @@ static void race_the_end(void (*open)(both_ends *), unsigned round)
         start_thread(round % 3 == 0 ? close_it : shut_it_down, ends.ours);
     while (count > 0)
         join(threads[--count]);
-    ipcf_channel_destroy(ends.ours);
-    ipcf_channel_destroy(ends.theirs);
+    destroy_both(&ends);
 }
 
 static void ending_races_with_everything(void)
@@ -159,8 +123,7 @@ static void whoever_ends_it_the_goodbye_is_said(void)
         CHECK(how_it_ended(ends.theirs) == IPCF_ENDING_GOODBYE);
         join(one);
         join(other);
-        ipcf_channel_destroy(ends.ours);
-        ipcf_channel_destroy(ends.theirs);
+        destroy_both(&ends);
     }
 }
 
@@ -168,7 +131,7 @@ static void whoever_ends_it_the_goodbye_is_said(void)
 
 static void close_waits_for_a_message_in_use(void)
 {
-    for (size_t kind = 0; kind < COUNT(openers); kind++) {
+    for (size_t kind = 0; kind < KINDS; kind++) {
         both_ends ends;
         ipcf_message message;
         openers[kind](&ends);
@@ -180,8 +143,7 @@ static void close_waits_for_a_message_in_use(void)
         CHECK(message.size == 6 && memcmp(message.data, "in use", 6) == 0);
         ipcf_channel_finish(ends.ours);
         join(thread);
-        ipcf_channel_destroy(ends.ours);
-        ipcf_channel_destroy(ends.theirs);
+        destroy_both(&ends);
     }
 }
 
@@ -329,15 +291,14 @@ static void a_forked_child_abandons_what_threads_of_the_parent_use(void)
         ipcf_channel_close(test.ends.ours);
         join(threads[0]);
         join(threads[1]);
-        ipcf_channel_destroy(test.ends.ours);
-        ipcf_channel_destroy(test.ends.theirs);
+        destroy_both(&test.ends);
         CHECK(open_descriptors() == test.descriptors_before);
     }
 }
 
 static void a_forked_child_abandons_what_is_being_closed(void)
 {
-    for (size_t kind = 0; kind < COUNT(openers); kind++) {
+    for (size_t kind = 0; kind < KINDS; kind++) {
         forked test = {.descriptors_before = open_descriptors()};
         ipcf_message message;
         openers[kind](&test.ends);
@@ -351,8 +312,7 @@ static void a_forked_child_abandons_what_is_being_closed(void)
         finish_process(child);
         ipcf_channel_finish(test.ends.ours);
         join(thread);
-        ipcf_channel_destroy(test.ends.ours);
-        ipcf_channel_destroy(test.ends.theirs);
+        destroy_both(&test.ends);
     }
 }
 

@@ -292,6 +292,18 @@ class Carrying(Channels):
         assert select.select([descriptor], [], [], HANG)[0] == [descriptor]
         assert other.poll()
 
+    def test_fileno_tells_of_what_a_receiver_in_another_thread_leaves(self, pair: Pair) -> None:
+        one, other = pair
+        waiting = Background(other.recv_bytes, HANG)
+        until_asleep(os.getpid(), waiting.native_id)
+        descriptor = other.fileno()
+        one.send_bytes(b"for the receiver")
+        assert waiting.result() == b"for the receiver"
+        for body in (b"left", b"and again"):
+            one.send_bytes(body)
+            assert select.select([descriptor], [], [], HANG)[0] == [descriptor]
+            assert other.try_recv_bytes() == body
+
     def test_poll_wakes_for_a_message(self, pair: Pair) -> None:
         waiting = Background(pair[1].poll, None)
         until_asleep(os.getpid(), waiting.native_id)
