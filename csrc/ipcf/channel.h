@@ -254,8 +254,9 @@ IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_next(ipcf_channel *channe
     return channel->ops->next(channel, message);
 }
 
-/* OK: begin would not block: a message is there, or the peer's end or a fault of it.
- * TIMEOUT otherwise; our own end is the state's status. Reads ahead. */
+/* OK: a message is there (of one that a ring carries in parts: its next part), or the
+ * peer's end or a fault of it. TIMEOUT otherwise; our own end is the state's status.
+ * Reads ahead. */
 IPCF_MUST_CHECK static inline ipcf_status
 ipcf_channel_poll(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
 {

@@ -198,12 +198,14 @@ ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel,
 /* ---- ending ---------------------------------------------------------------------- */
 
 /* Tell the peer, through both rings and the control stream. Nothing is left to tell
- * when close was faster. */
+ * when close was faster. In mid-message there is no goodbye: the peer takes us for dead,
+ * so that it does not take what has come for all that was sent. */
 static void say_goodbye(ipcf_channel *base)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_channel_take(&base->send_lock);
-    if (channel->out.shared != NULL && ipcf_ring_producer_leave(&channel->out))
+    if (channel->out.shared != NULL && !channel->mid_message &&
+        ipcf_ring_producer_leave(&channel->out))
         ipcf_doorbell_ring(channel->out_data);
     ipcf_lock_release(&base->send_lock);
     ipcf_channel_take(&base->receive_lock);

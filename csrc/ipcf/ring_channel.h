@@ -22,6 +22,7 @@ typedef struct ipcf_ring_channel {
     ipcf_ring_producer out; /* under base.send_lock; out.shared is NULL once freed */
     ipcf_doorbell *out_data, *out_space;
     uint8_t unsent_kind;
+    bool mid_message;       /* the last record is not the last of its message */
     uint32_t sends_unasked; /* since the control stream was last asked */
 
     ipcf_ring_consumer in; /* under base.receive_lock; in.shared is NULL once freed */

@@ -143,6 +143,25 @@ static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *messag
     return IPCF_OK;
 }
 
+/* Whether begin would have something to say, without taking it: OK, or AGAIN. Passes
+ * over the rest of a message over the limit; otherwise as look_at_head. */
+static ipcf_status look_for_news(ipcf_ring_channel *channel, ipcf_error *error)
+{
+    for (unsigned skipped = 0; channel->skipping; skipped++) {
+        ipcf_record record;
+        if (skipped == SKIPS_AT_ONCE)
+            return ipcf_fail(error, IPCF_INTERRUPTED, "passing over a message", 0, 0);
+        ipcf_status status = peek(channel, &record, error);
+        if (status != IPCF_OK)
+            return status;
+        status = begin_record(channel, &record, error);
+        if (status != IPCF_AGAIN)
+            return status;
+    }
+    bool is_complete = channel->in_body && channel->body_left == 0;
+    return is_complete || ipcf_ring_channel_has_record(channel) ? IPCF_OK : IPCF_AGAIN;
+}
+
 /* The ring is empty: look at it a little longer, where that may help. */
 static bool look_longer(ipcf_ring_channel *channel, ipcf_look look)
 {
@@ -182,16 +201,14 @@ ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, ipcf_look look,
     return status;
 }
 
-ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
-                                    ipcf_message *message, ipcf_error *error)
+/* Look, and wait until there is something to see. message: NULL to leave it where it is. */
+static ipcf_status look_until(ipcf_ring_channel *channel, ipcf_message *message,
+                              uint64_t deadline_ns, ipcf_error *error)
 {
-    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
-                                            deadline_ns, error);
-    if (status != IPCF_OK)
-        return status;
+    ipcf_status status;
     do {
-        status = look_at_head(channel, message, error);
+        status = message != NULL ? look_at_head(channel, message, error)
+                                 : look_for_news(channel, error);
         if (status == IPCF_AGAIN) {
             status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
             if (status == IPCF_OK)
@@ -200,6 +217,18 @@ ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
     } while (status == IPCF_AGAIN);
     if (status == IPCF_INTERRUPTED && ipcf_clock_ns() >= deadline_ns)
         status = ipcf_fail(error, IPCF_TIMEOUT, "passing over a message", 0, 0);
+    return status;
+}
+
+ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
+                                    ipcf_message *message, ipcf_error *error)
+{
+    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
+    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
+                                            deadline_ns, error);
+    if (status != IPCF_OK)
+        return status;
+    status = look_until(channel, message, deadline_ns, error);
     if (status != IPCF_OK)
         ipcf_channel_leave_receiving(&channel->base);
     return status;
@@ -315,9 +344,7 @@ ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
     ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
                                             deadline_ns, error);
     if (status == IPCF_OK) {
-        while (status == IPCF_OK && !channel->in_body &&
-               !ipcf_ring_channel_has_record(channel))
-            status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
+        status = look_until(channel, NULL, deadline_ns, error);
         ipcf_channel_leave_receiving(&channel->base);
     }
     /* The peer's end and its faults can be received; our own end is told at once. */

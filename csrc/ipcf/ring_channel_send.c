@@ -34,9 +34,13 @@ static ipcf_status peer_status(ipcf_ring_channel *channel, ipcf_error *error)
     bool has_left = ipcf_ring_consumer_has_left(&channel->out);
     if (IPCF_LIKELY(!has_left && !ipcf_channel_has_ended(&channel->base)))
         return IPCF_OK;
-    /* Who leaves in order says so on the ring that it writes first. */
-    if (has_left && ipcf_ring_producer_has_left(&channel->in))
-        ipcf_channel_note_ending(&channel->base, IPCF_ENDING_GOODBYE);
+    /* Who leaves in order says so on the ring that it writes first; who does not has left
+     * a message unfinished. */
+    if (has_left)
+        ipcf_channel_note_ending(&channel->base,
+                                 ipcf_ring_producer_has_left(&channel->in)
+                                     ? IPCF_ENDING_GOODBYE
+                                     : IPCF_ENDING_DIED);
     return ipcf_fail(error, IPCF_DISCONNECTED, "send", 0, 0);
 }
 
@@ -113,6 +117,18 @@ static bool spin_for_space(ipcf_ring_channel *channel, uint32_t size,
     return false;
 }
 
+/* A ring that is full and stays so may be a dead peer's. */
+static ipcf_status refuse_to_wait(ipcf_ring_channel *channel, uint32_t size,
+                                  ipcf_error *error)
+{
+    ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
+    if (status == IPCF_OK)
+        status = peer_status(channel, error);
+    return status == IPCF_OK
+               ? ipcf_fail(error, IPCF_TIMEOUT, "no room in the ring", 0, size)
+               : status;
+}
+
 /* Wait until a record of size bytes fits. OK: claim again. */
 static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size,
                                   uint64_t deadline_ns, ipcf_error *error)
@@ -120,7 +136,7 @@ static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size,
     ipcf_spin *spin = &channel->base.send_spin;
     uint8_t *payload;
     if (deadline_ns == IPCF_NO_WAIT)
-        return ipcf_fail(error, IPCF_TIMEOUT, "no room in the ring", 0, size);
+        return refuse_to_wait(channel, size, error);
     bool is_resumed = ipcf_spin_is_resumed(spin), generously = !is_resumed,
          slept = false;
     bool is_over = !is_resumed && spin_for_space(channel, size, deadline_ns);
@@ -186,6 +202,7 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
     message->body += part;
     message->left -= part;
     message->begun = true;
+    channel->mid_message = more != 0;
     return publish(channel, error);
 }
 

@@ -133,9 +133,13 @@ ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
 {
     bool is_resumed = ipcf_spin_is_resumed(waiting->spin), slept = false;
     ipcf_status status = IPCF_AGAIN;
-    if (waiting->deadline_ns == IPCF_NO_WAIT)
+    if (waiting->deadline_ns == IPCF_NO_WAIT) {
+        /* somebody else may hold a dead peer's end, and never make room */
+        if (waiting->for_writing && ipcf_stream_channel_peer_has_ended(channel))
+            return peer_is_dead(channel, true, error);
         return ipcf_fail(error, IPCF_TIMEOUT, "nothing can be done without waiting", 0,
                          0);
+    }
     if (!is_resumed)
         status = spin(channel, waiting, error);
     if (status == IPCF_AGAIN) {

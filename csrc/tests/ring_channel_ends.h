@@ -186,6 +186,31 @@ static inline void expect_text(ipcf_channel *channel, const char *text)
     expect(channel, text, strlen(text));
 }
 
+/* Until not even the smallest message fits. */
+static inline void fill_ring(ipcf_channel *channel)
+{
+    uint8_t body[1000] = {0};
+    for (size_t size = sizeof body;; size = 0) {
+        ipcf_status status = IPCF_OK;
+        while (status == IPCF_OK)
+            status = ipcf_channel_send(channel, IPCF_KIND_BYTES, body, size,
+                                       IPCF_NO_WAIT, NULL);
+        CHECK_STATUS(status, IPCF_TIMEOUT);
+        if (size == 0)
+            return;
+    }
+}
+
+/* Until the other thread or process asks to be woken. */
+static inline void wait_until_parked(ipcf_atomic_u32 *flag)
+{
+    uint64_t until = hang_bound();
+    while (ipcf_load_relaxed(flag) == 0) {
+        CHECK(ipcf_clock_ns() < until);
+        usleep(200);
+    }
+}
+
 static inline pthread_t start_thread(void *(*body)(void *), void *argument)
 {
     pthread_t thread;

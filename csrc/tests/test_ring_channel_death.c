@@ -154,15 +154,6 @@ static void *send_numbers(void *argument)
     return NULL;
 }
 
-static void wait_until_parked(ipcf_atomic_u32 *flag)
-{
-    uint64_t until = hang_bound();
-    while (ipcf_load_relaxed(flag) == 0) {
-        CHECK(ipcf_clock_ns() < until);
-        usleep(200);
-    }
-}
-
 static void check_noticed(const survivor *self)
 {
     CHECK(self->noticed_ns - self->killed_ns < NOTICE_NS ||

@@ -17,21 +17,6 @@ static void make_bell_ring_for_ever(ipcf_doorbell *bell)
     CHECK(close(always) == 0);
 }
 
-/* Until not even the smallest message fits. */
-static void fill_ring(ipcf_channel *channel)
-{
-    uint8_t body[1000] = {0};
-    for (size_t size = sizeof body;; size = 0) {
-        ipcf_status status = IPCF_OK;
-        while (status == IPCF_OK)
-            status = ipcf_channel_send(channel, IPCF_KIND_BYTES, body, size,
-                                       IPCF_NO_WAIT, NULL);
-        CHECK_STATUS(status, IPCF_TIMEOUT);
-        if (size == 0)
-            return;
-    }
-}
-
 static void bells_without_end_hold_up_no_deadline(void)
 {
     ipcf_channel_options options = IPCF_CHANNEL_OPTIONS_DEFAULT;
@@ -163,6 +148,8 @@ static void half_a_message_is_not_ready(void)
     CHECK(got > 0 && got < size && error.what != NULL);
     ipcf_channel_leave(&both.adopter.base);
     CHECK(!is_ready(handle));
+    CHECK_STATUS(ipcf_channel_poll(&both.adopter.base, IPCF_NO_WAIT, &error),
+                 IPCF_TIMEOUT);
     CHECK_STATUS(ipcf_channel_flush(&both.creator.base, IPCF_NO_WAIT, &error),
                  IPCF_TIMEOUT);
     CHECK(is_ready(handle));
@@ -185,6 +172,51 @@ static void half_a_message_is_not_ready(void)
     CHECK(memcmp(copy, body, size) == 0 && !is_ready(handle));
     free(body);
     free(copy);
+    close_pair(&both);
+}
+
+static void a_body_that_has_been_read_is_ready(void)
+{
+    pair both;
+    ipcf_message message;
+    ipcf_error error;
+    static uint8_t body[CAPACITY / 2], copy[CAPACITY / 2];
+    open_pair(&both);
+    CHECK_OK(send_until(&both.creator.base, body, sizeof body, IPCF_NO_WAIT));
+    CHECK_OK(ipcf_channel_poll(&both.adopter.base, IPCF_NO_WAIT, &error));
+    CHECK_OK(begin_until(&both.adopter.base, hang_bound(), &message, &error));
+    size_t got;
+    CHECK_OK(ipcf_channel_read_body(&both.adopter.base, copy, sizeof copy, &got,
+                                    IPCF_NO_WAIT, &error));
+    ipcf_channel_leave(&both.adopter.base);
+    CHECK_OK(ipcf_channel_poll(&both.adopter.base, IPCF_NO_WAIT, &error));
+    close_pair(&both);
+}
+
+static void the_rest_of_an_oversized_message_is_no_news(void)
+{
+    pair both;
+    ipcf_error error = {0};
+    static uint8_t body[4 * CAPACITY];
+    open_pair(&both);
+    both.adopter.base.message_limit = 1000;
+    ipcf_status status = ipcf_channel_send(&both.creator.base, IPCF_KIND_BYTES, body,
+                                           sizeof body, IPCF_NO_WAIT, &error);
+    CHECK(status == IPCF_TIMEOUT && error.what == ipcf_channel_begun);
+    for (int again = 0; again < 2; again++) /* it is told once, and by begin */
+        CHECK_OK(ipcf_channel_poll(&both.adopter.base, IPCF_NO_WAIT, &error));
+    CHECK_STATUS(receive_status(&both.adopter.base, IPCF_NO_WAIT), IPCF_TOO_LARGE);
+    while (status == IPCF_TIMEOUT) {
+        CHECK_STATUS(ipcf_channel_poll(&both.adopter.base, IPCF_NO_WAIT, &error),
+                     IPCF_TIMEOUT);
+        status = ipcf_channel_flush(&both.creator.base, IPCF_NO_WAIT, &error);
+    }
+    CHECK_OK(status);
+    CHECK_STATUS(ipcf_channel_poll(&both.adopter.base, IPCF_NO_WAIT, &error),
+                 IPCF_TIMEOUT);
+    send_text(&both.creator.base, "news");
+    CHECK_OK(ipcf_channel_poll(&both.adopter.base, IPCF_NO_WAIT, &error));
+    expect_text(&both.adopter.base, "news");
     close_pair(&both);
 }
 
@@ -300,6 +332,8 @@ int main(void)
     RUN(a_message_that_never_ends_is_skipped_in_steps);
     RUN(a_waiting_send_sleeps_while_the_ready_handle_is_ready);
     RUN(half_a_message_is_not_ready);
+    RUN(a_body_that_has_been_read_is_ready);
+    RUN(the_rest_of_an_oversized_message_is_no_news);
     RUN(what_is_sent_before_a_long_message_is_visible);
     RUN(many_messages_go_through_the_smallest_ring);
     RUN(a_waiting_send_stops_taking_in_at_the_limit);

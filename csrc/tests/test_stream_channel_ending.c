@@ -226,6 +226,24 @@ static void a_killed_peer_ends_a_blocked_send(void)
     }
 }
 
+/* Somebody else holds the socket, and will never make room in it. */
+static void a_full_socket_tells_of_a_death_without_waiting(void)
+{
+    peer it = {.options = options_with(IPCF_FRAMING_LENGTH), .has_grandchild = true};
+    start_peer(&it, wait_to_be_killed);
+    fill_up(&it.channel);
+    ipcf_channel *base = &it.channel.base;
+    CHECK_STATUS(
+        ipcf_channel_send(base, IPCF_KIND_BYTES, "x", 1, IPCF_NO_WAIT, &failure),
+        IPCF_TIMEOUT);
+    kill_peer(&it);
+    CHECK_STATUS(
+        ipcf_channel_send(base, IPCF_KIND_BYTES, "x", 1, IPCF_NO_WAIT, &failure),
+        IPCF_DISCONNECTED);
+    CHECK(ending_of(&it.channel) == IPCF_ENDING_DIED);
+    end_peer(&it);
+}
+
 /* ---- orderly and unknown ends ---------------------------------------------------- */
 
 static void a_goodbye_is_told_from_a_death(void)
@@ -334,6 +352,7 @@ int main(void)
     RUN(a_killed_peer_is_noticed);
     RUN(a_killed_peer_is_noticed_without_waiting);
     RUN(a_killed_peer_ends_a_blocked_send);
+    RUN(a_full_socket_tells_of_a_death_without_waiting);
     RUN(a_goodbye_is_told_from_a_death);
     RUN(the_end_counts_as_something_to_receive);
     RUN(foreign_wires_have_no_goodbye);

@@ -132,6 +132,21 @@ class Death(Channels):
                 os.kill(child, signal.SIGKILL)
 
     @linux
+    def test_a_send_that_does_not_wait_notices_that_there_will_be_no_room(self) -> None:
+        with self.peer("with_child") as (channel, process):
+            child = int(process.line())
+            try:
+                fill(channel)
+                process.kill()
+                for _ in range(2):
+                    with pytest.raises(Disconnected) as caught:
+                        channel.send_bytes(bytes(1000), timeout=0)
+                    assert caught.value.peer_died is True
+                os.kill(child, 0)  # it does live on
+            finally:
+                os.kill(child, signal.SIGKILL)
+
+    @linux
     @pytest.mark.parametrize("role", ["idle", "blocked", "flooding", "mid_message"])
     def test_nothing_is_left(self, role: str, private_runtime_directory: Path) -> None:
         arguments = {"idle": [3], "blocked": [3], "flooding": [], "mid_message": [3, 32 << 20]}[role]

@@ -170,6 +170,19 @@ class Ending(Channels):
                 channel.recv_bytes(HANG)
             assert caught.value.peer_died is False
 
+    @pytest.mark.parametrize("ending", ["close", "shutdown"])
+    def test_a_cut_message_is_no_orderly_end(self, pair: Pair, ending: str) -> None:
+        one, other = pair
+        one.send_bytes(b"whole")
+        with pytest.raises(ChannelTimeout) as timeout:
+            one.send_bytes(bytes(1 << 24), timeout=0)
+        assert timeout.value.begun
+        getattr(one, ending)()
+        assert other.recv_bytes(HANG) == b"whole"
+        with pytest.raises(Disconnected) as end:
+            other.recv_bytes(HANG)
+        assert end.value.peer_died is True
+
     def test_a_with_block_closes(self) -> None:
         one, other = ipcfast.pair(self.kind)
         with pytest.raises(KeyError), one:
