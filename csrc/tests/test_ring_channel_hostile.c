@@ -12,6 +12,11 @@
 #define WAIT_NS (2 * MS)
 /* Far beyond any scheduler's delay on a busy machine. */
 #define HANG_NS (5000 * MS)
+/* A call that sleeps as long as a sleep may last, instead of until its deadline, is
+ * slow. A busy machine makes calls slow as well, but then it holds the attacker up too,
+ * who never sleeps. */
+#define SLOW_NS (IPCF_SLEEP_FIRST_NS / 5 * 4)
+#define ROUNDS_TO_ONE_SLOW_CALL 30
 
 typedef struct battle {
     ipcf_ring_channel victim;
@@ -19,11 +24,13 @@ typedef struct battle {
     uint64_t capacity, seed;
     ipcf_atomic_u32 is_over; /* relaxed on both sides: joined afterwards */
     uint64_t received, sent; /* each by one thread */
+    ipcf_atomic_u64 slow;    /* calls; relaxed: joined afterwards */
+    bool was_held_up;        /* the attacker, by the machine */
     ipcf_status received_last, sent_last;
 } battle;
 
 typedef struct outcomes {
-    uint64_t rounds, received, sent, corrupt, disconnected, survived;
+    uint64_t rounds, received, sent, corrupt, disconnected, survived, slow, held_up;
 } outcomes;
 
 static uint64_t next_random(uint64_t *state)
@@ -40,9 +47,12 @@ static bool is_final(ipcf_status status)
 }
 
 /* Every status that the peer can bring about; none of the others is its to give. */
-static ipcf_status checked(ipcf_status status, uint64_t start_ns)
+static ipcf_status checked(battle *fight, ipcf_status status, uint64_t start_ns)
 {
-    CHECK(ipcf_clock_ns() - start_ns < HANG_NS);
+    uint64_t took_ns = ipcf_clock_ns() - start_ns;
+    CHECK(took_ns < HANG_NS);
+    if (took_ns >= SLOW_NS)
+        (void)atomic_fetch_add_explicit(&fight->slow, 1u, memory_order_relaxed);
     CHECK(status == IPCF_OK || status == IPCF_AGAIN || status == IPCF_TIMEOUT ||
           status == IPCF_INTERRUPTED || status == IPCF_TOO_LARGE || is_final(status));
     return status;
@@ -83,7 +93,8 @@ static ipcf_status use_long(battle *fight, const ipcf_message *message,
         size_t part = next_random(random) % 2 == 0 ? most : most / 3 + 1;
         uint64_t start = ipcf_clock_ns();
         ipcf_status status =
-            checked(ipcf_channel_read_body(channel, body + at, part, &got,
+            checked(fight,
+                    ipcf_channel_read_body(channel, body + at, part, &got,
                                            start + WAIT_NS, NULL),
                     start);
         CHECK(got <= part);
@@ -107,7 +118,7 @@ static ipcf_status receive_some(battle *fight, uint64_t *random, uint64_t *sum)
             ? ipcf_channel_try_begin(channel, IPCF_LOOK_AND_YIELD, &message, NULL)
         : way == 2 ? ipcf_channel_begin(channel, IPCF_NO_WAIT, &message, NULL)
                    : ipcf_channel_begin(channel, start + WAIT_NS, &message, NULL);
-    checked(status, start);
+    checked(fight, status, start);
     if (status != IPCF_OK || way == 0)
         return status;
     if (message.data == NULL) {
@@ -137,7 +148,8 @@ static void *victim_receives(void *argument)
     uint64_t random = fight->seed | 1, sum = 0;
     ipcf_handle handle;
     if (fight->seed % 3 == 0)
-        CHECK(checked(ipcf_channel_ready_handle(&fight->victim.base, &handle, NULL),
+        CHECK(checked(fight,
+                      ipcf_channel_ready_handle(&fight->victim.base, &handle, NULL),
                       ipcf_clock_ns()) != IPCF_AGAIN);
     ipcf_status status = IPCF_OK;
     while (!is_final(status) && ipcf_load_relaxed(&fight->is_over) == 0)
@@ -165,7 +177,7 @@ static void *victim_sends(void *argument)
                        : ipcf_channel_send_many(
                              channel, IPCF_KIND_MESSAGE, pieces, COUNT(pieces), &sent,
                              way == 2 ? IPCF_NO_WAIT : start + WAIT_NS, NULL);
-        checked(status, start);
+        checked(fight, status, start);
         CHECK(sent <= COUNT(pieces));
         fight->sent += sent;
     }
@@ -309,6 +321,7 @@ static void attack(battle *fight)
         else if (mood > 3 || (mood == 3 && choice == 63))
             scribble(&bad, mood > 5);
     }
+    fight->was_held_up = ipcf_clock_ns() - until >= SLOW_NS;
     size_t put;
     ipcf_piece byte = {"!", 1};
     if (mood == 1)
@@ -350,6 +363,8 @@ static void fight_one(uint64_t seed, outcomes *all)
     all->corrupt += is_corrupt;
     all->disconnected += is_gone && !is_corrupt;
     all->survived += !is_gone;
+    all->slow += ipcf_load_relaxed(&fight.slow);
+    all->held_up += fight.was_held_up;
 }
 
 static void no_lie_crashes_or_hangs_a_channel(void)
@@ -364,10 +379,12 @@ static void no_lie_crashes_or_hangs_a_channel(void)
     CHECK(open_descriptors() == before);
     printf(
         "  %llu rounds: %llu corrupt, %llu disconnected, %llu survived; %llu messages "
-        "received, %llu sent\n",
+        "received, %llu sent; %llu slow calls\n",
         (unsigned long long)all.rounds, (unsigned long long)all.corrupt,
         (unsigned long long)all.disconnected, (unsigned long long)all.survived,
-        (unsigned long long)all.received, (unsigned long long)all.sent);
+        (unsigned long long)all.received, (unsigned long long)all.sent,
+        (unsigned long long)all.slow);
+    CHECK(all.slow <= 2 + all.rounds / ROUNDS_TO_ONE_SLOW_CALL + 2 * all.held_up);
     /* else it was no fight */
     CHECK(all.corrupt > 0 && all.survived > 0 && all.received > 0 && all.sent > 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The ring against memory that lies, all at once: a thread scribbles over every shared
  * byte while both ends run, between closed pages. An end may stop at CORRUPT, and is
- * then attached anew; it may not crash, hang, or leave the ring.
+ * then attached anew; it may not crash, hang, or leave the ring. Seconds to go on for:
+ * IPCF_TEST_SECONDS (5).
  */
 #include <signal.h>
 #include <unistd.h>
@@ -175,8 +176,8 @@ static void fight_once(battle *fight, uint64_t bytes)
 
 static double seconds_to_fight(void)
 {
-    const char *told = getenv("IPCF_HOSTILE_SECONDS");
-    return told != NULL ? atof(told) : 10.0;
+    const char *told = getenv("IPCF_TEST_SECONDS");
+    return told != NULL ? atof(told) : 5.0;
 }
 
 static void test_scribbling_over_every_byte(void)
