@@ -27,7 +27,8 @@ ipcf_status ipcf_buffer_reserve(ipcf_buffer *buffer, size_t size, ipcf_error *er
         while (capacity < held + size);
         if (buffer->start != 0)
             memmove(buffer->data, buffer->data + buffer->start, held);
-        uint8_t *data = realloc(buffer->data, capacity);
+        uint8_t *data =
+            IPCF_TEST_FAILS("realloc") ? NULL : realloc(buffer->data, capacity);
         if (data == NULL) {
             buffer->start = 0;
             buffer->end = held;

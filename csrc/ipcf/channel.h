@@ -19,9 +19,10 @@
  * what needs no waiting. INTERRUPTED means: run signal handlers, then call again with the
  * same deadline; nothing is lost.
  *
- * A send that timed out or was interrupted after its first byte went out is *begun*:
- * error->what is ipcf_channel_begun, the channel keeps a copy of the rest, and the
- * message must not be sent again: ipcf_channel_flush, or the next send, finishes it. A
+ * A send that timed out, was interrupted, or was refused by the system after its first
+ * byte went out is *begun*: error->what is ipcf_channel_begun, the channel keeps a copy
+ * of the rest, and the message must not be sent again: ipcf_channel_flush, or the next
+ * send, finishes it. Where there is no memory for the copy the channel ends. A
  * receive that timed out in mid-message goes on with the next begin.
  *
  * While a send waits for room, it takes in what the peer sends (up to read_ahead_limit
@@ -152,8 +153,7 @@ struct ipcf_channel {
     ipcf_spin receive_spin;
 };
 
-/* error->what of a send that timed out or was interrupted after its first byte went
- * out. */
+/* error->what of a send that failed after its first byte went out, but can go on. */
 extern const char ipcf_channel_begun[];
 
 /* ---- sending --------------------------------------------------------------------- */

@@ -101,15 +101,20 @@ static inline uint32_t ipcf_current_cpu(void)
 #endif
 }
 
-/* Test builds only (testing.h): a step after which a test may end the process, and a
- * system call that a test may make fail (true: errno is set, do not make the call). */
+/* Test builds only (testing.h): a step after which a test may end the process, a call
+ * that a test may make fail (true: errno is set, do not make the call), and how many
+ * bytes a read or a write may move. */
 #if defined(IPCF_TESTING)
 #include "ipcf/testing.h"
 #define IPCF_TEST_STEP(name) ipcf_test_step(name)
 #define IPCF_TEST_FAILS(name) ipcf_test_fails(name)
+#define IPCF_TEST_SHORTENS() ipcf_test_shortens()
+#define IPCF_TEST_SHORT(size) ipcf_test_short(size)
 #else
 #define IPCF_TEST_STEP(name) ((void)0)
 #define IPCF_TEST_FAILS(name) false
+#define IPCF_TEST_SHORTENS() false
+#define IPCF_TEST_SHORT(size) (size)
 #endif
 
 #endif

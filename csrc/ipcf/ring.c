@@ -174,6 +174,7 @@ bool ipcf_ring_publish(ipcf_ring_producer *producer)
     ipcf_ring_shared *shared = producer->shared;
     /* release: pairs with the acquire in refresh_tail; the records come first */
     ipcf_store_release(&shared->tail, producer->tail);
+    IPCF_TEST_STEP("ring tail stored");
     /* Either the consumer sees this tail before it sleeps, or we see its wish: pairs
      * with the fence in ipcf_ring_consumer_park. */
     ipcf_fence_seq_cst();
@@ -189,6 +190,7 @@ ipcf_status ipcf_ring_producer_park(ipcf_ring_producer *producer, uint32_t size,
     uint64_t wanted =
         generously && needed < producer->capacity / 2 ? producer->capacity / 2 : needed;
     ipcf_store_relaxed(&producer->shared->wants_space, (uint32_t)wanted);
+    IPCF_TEST_STEP("ring space wanted");
     /* Pairs with the fence in ipcf_ring_release. */
     ipcf_fence_seq_cst();
     ipcf_status status = refresh_head(producer, error);
@@ -208,6 +210,7 @@ bool ipcf_ring_producer_leave(ipcf_ring_producer *producer)
     /* release: pairs with the acquire in ipcf_ring_producer_has_left; the last tail
      * comes first */
     ipcf_store_release(&producer->shared->producer_left, 1u);
+    IPCF_TEST_STEP("ring producer left");
     ipcf_fence_seq_cst();
     return ipcf_exchange_acq_rel(&producer->shared->wants_data, 0u) != 0;
 }
@@ -311,6 +314,7 @@ static bool publish_head(ipcf_ring_consumer *consumer)
     /* release: pairs with the acquire in refresh_head; we have finished reading what is
      * before it */
     ipcf_store_release(&shared->head, consumer->head);
+    IPCF_TEST_STEP("ring head stored");
     /* Pairs with the fence in ipcf_ring_producer_park. */
     ipcf_fence_seq_cst();
     uint32_t wanted = ipcf_load_relaxed(&shared->wants_space);
@@ -349,6 +353,7 @@ bool ipcf_ring_has_record(ipcf_ring_consumer *consumer)
 ipcf_status ipcf_ring_consumer_park(ipcf_ring_consumer *consumer)
 {
     ipcf_store_relaxed(&consumer->shared->wants_data, 1u);
+    IPCF_TEST_STEP("ring data wanted");
     /* Pairs with the fence in ipcf_ring_publish. */
     ipcf_fence_seq_cst();
     bool is_over = ipcf_ring_producer_has_left(consumer);
@@ -365,6 +370,7 @@ bool ipcf_ring_consumer_leave(ipcf_ring_consumer *consumer)
 {
     /* release: pairs with the acquire in ipcf_ring_consumer_has_left */
     ipcf_store_release(&consumer->shared->consumer_left, 1u);
+    IPCF_TEST_STEP("ring consumer left");
     ipcf_fence_seq_cst();
     return ipcf_exchange_acq_rel(&consumer->shared->wants_space, 0u) != 0;
 }

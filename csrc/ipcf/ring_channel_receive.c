@@ -32,6 +32,7 @@ static ipcf_status peek(ipcf_ring_channel *channel, ipcf_record *record,
     }
     ipcf_error why;
     ipcf_status status = ipcf_ring_peek(&channel->in, record, &why);
+    IPCF_TEST_STEP("ring peeked");
     if (IPCF_LIKELY(status == IPCF_OK || status == IPCF_AGAIN))
         return status;
     return ipcf_channel_break(&channel->base, status, &why, error);
@@ -45,8 +46,12 @@ static void release(ipcf_ring_channel *channel)
         memcpy(&size, channel->ahead.data + channel->ahead.start, sizeof size);
         ipcf_buffer_consume(&channel->ahead, (size_t)ipcf_ring_channel_stride(size));
         ipcf_buffer_shrink(&channel->ahead, AHEAD_KEPT);
-    } else if (ipcf_ring_release(&channel->in)) {
-        ipcf_doorbell_ring(channel->in_space);
+    } else {
+        bool is_awaited = ipcf_ring_release(&channel->in);
+        IPCF_TEST_STEP("ring released");
+        if (is_awaited)
+            ipcf_doorbell_ring(channel->in_space);
+        IPCF_TEST_STEP("ring space bell rung");
     }
 }
 

@@ -48,8 +48,10 @@ static ipcf_status peer_status(ipcf_ring_channel *channel, ipcf_error *error)
 static ipcf_status publish(ipcf_ring_channel *channel, ipcf_error *error)
 {
     bool is_asleep = ipcf_ring_publish(&channel->out);
+    IPCF_TEST_STEP("ring published");
     if (is_asleep)
         ipcf_doorbell_ring(channel->out_data);
+    IPCF_TEST_STEP("ring data bell rung");
     if (IPCF_LIKELY(!is_asleep && ++channel->sends_unasked < SENDS_BETWEEN_ASKING))
         return IPCF_OK;
     channel->sends_unasked = 0;
@@ -194,11 +196,14 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
     if (status != IPCF_OK)
         return status;
     uint64_t total = message->left;
+    IPCF_TEST_STEP("ring claimed");
     memcpy(payload, &total, prefix);
     memcpy(payload + prefix, message->body, part);
+    IPCF_TEST_STEP("ring written");
     uint8_t more = part < message->left ? IPCF_RING_MORE : 0;
     ipcf_ring_commit(&channel->out, message->kind,
                      (uint8_t)(more | (message->begun ? IPCF_RING_CONTINUED : 0)));
+    IPCF_TEST_STEP("ring committed");
     message->body += part;
     message->left -= part;
     message->begun = true;
@@ -218,8 +223,9 @@ static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const voi
                 ipcf_channel_go_on(&channel->base, &started_ns, deadline_ns, error);
         if (status == IPCF_OK)
             continue;
-        bool can_go_on = status == IPCF_TIMEOUT || status == IPCF_INTERRUPTED;
-        if (!can_go_on || !message.begun || message.left == 0)
+        bool is_over = status == IPCF_DISCONNECTED ||
+                       ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK;
+        if (is_over || !message.begun || message.left == 0)
             return status;
         channel->unsent_kind = kind;
         return ipcf_channel_keep_rest(&channel->base, message.body, message.left,
@@ -258,9 +264,12 @@ static ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
     ipcf_status status = claim(channel, size, &payload, error);
     if (status != IPCF_OK)
         return status;
+    IPCF_TEST_STEP("ring claimed");
     if (size != 0)
         memcpy(payload, body, size);
+    IPCF_TEST_STEP("ring written");
     ipcf_ring_commit(&channel->out, kind, 0);
+    IPCF_TEST_STEP("ring committed");
     return IPCF_OK;
 }
 

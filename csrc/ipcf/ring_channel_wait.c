@@ -46,7 +46,9 @@ static ipcf_status sleep_for_data(ipcf_ring_channel *channel, uint64_t deadline_
     if (status == IPCF_AGAIN)
         status = ipcf_ring_channel_sleep(channel, channel->in_data, NULL, deadline_ns,
                                          lapse_ns, error);
+    IPCF_TEST_STEP("ring woken");
     ipcf_ring_consumer_unpark(&channel->in);
+    IPCF_TEST_STEP("ring unparked");
     return status == IPCF_AGAIN
                ? ipcf_fail(error, IPCF_INTERRUPTED, "time to look for signals", 0, 0)
                : status;

@@ -42,6 +42,7 @@ ipcf_status ipcf_ring_segment_create(ipcf_ring_segment *segment, uint64_t inboun
     ipcf_ring_format(memory, segment->capacity[0]);
     ipcf_ring_format(memory + ipcf_ring_size(segment->capacity[0]),
                      segment->capacity[1]);
+    IPCF_TEST_STEP("segment created");
     return IPCF_OK;
 }
 
@@ -96,6 +97,7 @@ ipcf_status ipcf_ring_segment_adopt(ipcf_ring_segment *segment, ipcf_handle *han
         for (size_t i = 0; i < count; i++)
             ipcf_handle_close(&handles[i]);
     }
+    IPCF_TEST_STEP("segment adopted");
     return status;
 }
 

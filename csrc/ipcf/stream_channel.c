@@ -173,6 +173,7 @@ ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel,
             *stream = base->stream;
             base->stream = IPCF_STREAM_NONE;
             ipcf_lock_release(&base->life_lock);
+            IPCF_TEST_STEP("stream released");
             channel->goodbye_said = true;
         }
         ipcf_stream_channel_leave_receiving(channel);

@@ -91,8 +91,7 @@ static ipcf_status put_all(ipcf_stream_channel *channel, outgoing *out,
 static ipcf_status keep_rest(ipcf_stream_channel *channel, const outgoing *out,
                              size_t last, ipcf_status status, ipcf_error *error)
 {
-    if (status == IPCF_DISCONNECTED || status == IPCF_BAD_FRAME ||
-        status == IPCF_OS_ERROR)
+    if (status == IPCF_DISCONNECTED || status == IPCF_BAD_FRAME)
         return status; /* nothing will be sent any more */
     ipcf_status kept = status;
     for (size_t i = out->index; i <= last && kept == status; i++)

@@ -4,7 +4,7 @@
  */
 #include "tests/both_kinds.h"
 
-#define ROUNDS 3000
+#define ROUNDS 1200
 
 /* ---- while the receive lock is held ---------------------------------------------- */
 

@@ -91,7 +91,10 @@ ipcf_status ipcf_stream_try_read(ipcf_stream *stream, void *data, size_t size,
     /* descriptors that come along are closed by the kernel, because no room for them is
      * given */
     do
-        result = recv((int)stream->handle, data, size, IPCF_OS_RECEIVE_FLAGS);
+        result = IPCF_TEST_FAILS("recv")
+                     ? -1
+                     : recv((int)stream->handle, data, IPCF_TEST_SHORT(size),
+                            IPCF_OS_RECEIVE_FLAGS);
     while (result < 0 && errno == EINTR);
     if (IPCF_LIKELY(result > 0)) {
         *got = (size_t)result;
@@ -122,7 +125,10 @@ static ssize_t send_one(int handle, const ipcf_piece *piece)
 {
     ssize_t result;
     do
-        result = send(handle, piece->data, piece->size, IPCF_OS_SEND_FLAGS);
+        result = IPCF_TEST_FAILS("send")
+                     ? -1
+                     : send(handle, piece->data, IPCF_TEST_SHORT(piece->size),
+                            IPCF_OS_SEND_FLAGS);
     while (result < 0 && errno == EINTR);
     return result;
 }
@@ -142,7 +148,9 @@ static ssize_t send_gathered(int handle, const ipcf_piece *pieces, size_t count)
     message.msg_iovlen = (uint8_t)count;
     ssize_t result;
     do
-        result = sendmsg(handle, &message, IPCF_OS_SEND_FLAGS);
+        result = IPCF_TEST_FAILS("send")
+                     ? -1
+                     : sendmsg(handle, &message, IPCF_OS_SEND_FLAGS);
     while (result < 0 && errno == EINTR);
     return result;
 }
@@ -151,6 +159,12 @@ ipcf_status ipcf_stream_try_write(ipcf_stream *stream, const ipcf_piece *pieces,
                                   size_t count, size_t *put, ipcf_error *error)
 {
     *put = 0;
+    while (IPCF_TEST_SHORTENS() && count > 1) {
+        if (pieces->size != 0)
+            count = 1;
+        else
+            pieces++, count--;
+    }
     if (count == 1)
         return written(send_one((int)stream->handle, pieces), put, error);
     if (count > IPCF_STREAM_MAX_PIECES)

@@ -71,7 +71,7 @@ ipcf_status ipcf_stream_try_read_handles(ipcf_stream *stream, void *data, size_t
         return ipcf_fail(error, IPCF_INVALID, "room for bytes or handles",
                          IPCF_STREAM_MAX_HANDLES, room);
     control_buffer control;
-    struct iovec part = {.iov_base = data, .iov_len = size};
+    struct iovec part = {.iov_base = data, .iov_len = IPCF_TEST_SHORT(size)};
     struct msghdr message;
     memset(&message, 0, sizeof message);
     message.msg_iov = &part;
@@ -80,7 +80,9 @@ ipcf_status ipcf_stream_try_read_handles(ipcf_stream *stream, void *data, size_t
     message.msg_controllen = sizeof control.bytes;
     ssize_t result;
     do
-        result = recvmsg((int)stream->handle, &message, IPCF_OS_RECEIVE_FLAGS);
+        result = IPCF_TEST_FAILS("recvmsg")
+                     ? -1
+                     : recvmsg((int)stream->handle, &message, IPCF_OS_RECEIVE_FLAGS);
     while (result < 0 && errno == EINTR);
     if (result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return ipcf_fail(error, IPCF_AGAIN, "recvmsg", 0, 0);
@@ -89,6 +91,7 @@ ipcf_status ipcf_stream_try_read_handles(ipcf_stream *stream, void *data, size_t
     if (result == 0)
         return ipcf_fail(error, IPCF_DISCONNECTED, "end of the stream", 0, 0);
     *got = (size_t)result;
+    IPCF_TEST_STEP("handles received");
     return hand_over(&message, handles, room, count, error);
 }
 
@@ -119,7 +122,7 @@ ipcf_status ipcf_stream_try_write_handles(ipcf_stream *stream, const void *data,
         return ipcf_fail(error, IPCF_INVALID, "bytes or handles to send",
                          IPCF_STREAM_MAX_HANDLES, handle_count);
     control_buffer control;
-    struct iovec part = {.iov_base = NULL, .iov_len = size};
+    struct iovec part = {.iov_base = NULL, .iov_len = IPCF_TEST_SHORT(size)};
     memcpy(&part.iov_base, &data,
            sizeof part.iov_base); /* no const there, and nothing is written */
     struct msghdr message;
@@ -130,10 +133,13 @@ ipcf_status ipcf_stream_try_write_handles(ipcf_stream *stream, const void *data,
         attach(&message, &control, handles, handle_count);
     ssize_t result;
     do
-        result = sendmsg((int)stream->handle, &message, IPCF_OS_SEND_FLAGS);
+        result = IPCF_TEST_FAILS("sendmsg")
+                     ? -1
+                     : sendmsg((int)stream->handle, &message, IPCF_OS_SEND_FLAGS);
     while (result < 0 && errno == EINTR);
     if (result >= 0) {
         *put = (size_t)result;
+        IPCF_TEST_STEP("handles sent");
         return IPCF_OK;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK)

@@ -32,7 +32,8 @@ ipcf_status ipcf_wait(ipcf_wait_item *items, size_t count, uint64_t deadline_ns,
                          count);
     describe(items, polled, count);
     for (;;) {
-        int ready = ipcf_os_poll(polled, count, deadline_ns);
+        int ready =
+            IPCF_TEST_FAILS("poll") ? -1 : ipcf_os_poll(polled, count, deadline_ns);
         if (ready < 0 && errno != EINTR)
             return ipcf_fail_os(error, "poll");
         if (ready > 0) {
