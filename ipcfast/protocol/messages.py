@@ -137,7 +137,7 @@ class IpcMessage:
         Raises:
             SerializationError: A field has another type than it should (``.field``).
         """
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):  # the latter takes 0.3 us
             raise SerializationError(f"a message must be an object, found {_named(value)}")
         message = cls()
         for key, item in value.items():
@@ -191,7 +191,7 @@ def _identifier(value: object) -> str | int:
 
 def _add_extra(result: dict[str, Any], name: str, extra: object, fields: frozenset[str]) -> None:
     """Add the keys that are not named; none of them hides a field."""
-    if not isinstance(extra, Mapping):
+    if type(extra) is not dict and not isinstance(extra, Mapping):
         raise _wrong(name, "a mapping", extra)
     for key, value in extra.items():
         if key not in fields:
