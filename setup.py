@@ -9,14 +9,14 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-# What one system does in its own way: (doorbell, peer's process, ready set, shared memory).
+# What one system does in its own way: (doorbell, peer's process, ready set, shared memory, children).
 MECHANISMS = {
-    "linux": ("doorbell_eventfd", "peer_linux", "ready_set_epoll", "shm_memfd"),
-    "darwin": ("doorbell_pipe", "peer_macos", "ready_set_kqueue", "shm_named"),
+    "linux": ("doorbell_eventfd", "peer_linux", "ready_set_epoll", "shm_memfd", "process_linux"),
+    "darwin": ("doorbell_pipe", "peer_macos", "ready_set_kqueue", "shm_named", "process_macos"),
 }
 if sys.platform not in MECHANISMS:
     raise SystemExit(f"ipcfast cannot be built for {sys.platform} yet, only for Linux and macOS")
-DOORBELL, PEER, READY_SET, MEMORY = (f"posix/{name}" for name in MECHANISMS[sys.platform])
+DOORBELL, PEER, READY_SET, MEMORY, PROCESSES = (f"posix/{name}" for name in MECHANISMS[sys.platform])
 
 SOCKET = ["posix/descriptor", "posix/os_error", "posix/unix_socket", PEER]
 LISTENER = [*SOCKET, "posix/accept", "posix/listener", "posix/listener_lock"]
@@ -41,6 +41,15 @@ RING_CHANNEL = [
     "ring_segment",
     MEMORY,
 ]
+PROCESS = [
+    "posix/descriptor",
+    "posix/os_error",
+    "posix/process",
+    "posix/process_child",
+    "posix/process_tree",
+    "posix/wait",
+    PROCESSES,
+]
 EVERYWHERE = ["status", "posix/clock"]
 WAITING = ["posix/wait", READY_SET]
 
@@ -53,6 +62,8 @@ CAPABILITIES = {
     "message_channel": CHANNEL,
     "stream_channel": [*CHANNEL, *FRAME, *STREAM_CHANNEL, *WAITING],
     "stream_listener": [*LISTENER, "posix/wait"],
+    "process": PROCESS,
+    "process_tree": PROCESS,
     "ring_channel": [*CHANNEL, *RING_CHANNEL, *WAITING],
 }
 # Cython alone.

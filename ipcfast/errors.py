@@ -14,10 +14,15 @@
     ├── SerializationError   + ValueError                  not a value that the codec carries (.field)
     ├── FrameError           + ValueError                  the peer's bytes are not ours (.expected .found)
     └── IoError              + OSError                     the operating system refused (.errno .filename)
+        ├── SpawnFailed                                the program could not be started (.step)
+        │   ├── SpawnNotFound + FileNotFoundError          it, or its directory, does not exist
+        │   └── SpawnNotPermitted + PermissionError        it, or its directory, may not be used so
         └── ConnectError                                   no connection, or no listener, at this address
             ├── AddressInUse                               a live server owns the address
             ├── AddressNotFound + FileNotFoundError        nobody listens there
-            └── PermissionDenied + PermissionError         the address belongs to another user
+            ├── PermissionDenied + PermissionError         the address belongs to another user
+            ├── ChildExited                                the child ended before it connected (.exit_code)
+            └── NotSpawned                                 nobody gave this process a channel (.variable)
 
 Each also inherits the standard class that one would catch without knowing ipcfast. The text says what
 happened, with the numbers, and what to do; the fields say the same for programs. All of them can be pickled,
@@ -35,17 +40,22 @@ __all__ = [
     "AddressNotFound",
     "ChannelClosed",
     "ChannelTimeout",
+    "ChildExited",
     "ConnectError",
     "Disconnected",
     "FrameError",
     "IoError",
     "IpcChannelError",
     "MessageTooLarge",
+    "NotSpawned",
     "PermissionDenied",
     "ReceiveFailed",
     "SendFailed",
     "SerializationError",
     "ShuttingDown",
+    "SpawnFailed",
+    "SpawnNotFound",
+    "SpawnNotPermitted",
 ]
 
 _ErrorT = TypeVar("_ErrorT", bound="IpcChannelError")
@@ -206,5 +216,55 @@ class AddressNotFound(ConnectError, FileNotFoundError):
 
 class PermissionDenied(ConnectError, PermissionError):
     """The address, its directory or the process at the other end is another user's, or open to others."""
+
+    _default_errno = _errno.EACCES
+
+
+class ChildExited(ConnectError):
+    """A child process ended before it had connected to its parent.
+
+    Attributes:
+        exit_code: Its exit status, or minus the signal that ended it.
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None = None, errno: int | None = None) -> None:
+        super().__init__(message, errno=errno)
+        self.exit_code = exit_code
+
+
+class NotSpawned(ConnectError):
+    """This process was not given a channel by the one that started it, or has taken it already (R98).
+
+    Attributes:
+        variable: The environment variable that would have named the channel.
+    """
+
+    def __init__(self, message: str, *, variable: str | None = None, errno: int | None = None) -> None:
+        super().__init__(message, errno=errno)
+        self.variable = variable
+
+
+class SpawnFailed(IoError):
+    """A program could not be started; ``filename`` is the program, or the directory it was to start in.
+
+    Attributes:
+        step: What failed: "exec", "chdir", or another step of starting it.
+    """
+
+    def __init__(
+        self, message: str, *, errno: int | None = None, filename: str | None = None, step: str | None = None
+    ) -> None:
+        super().__init__(message, errno=errno, filename=filename)
+        self.step = step
+
+
+class SpawnNotFound(SpawnFailed, FileNotFoundError):
+    """The program, or the directory that it was to start in, does not exist."""
+
+    _default_errno = _errno.ENOENT
+
+
+class SpawnNotPermitted(SpawnFailed, PermissionError):
+    """The program may not be executed, or the directory that it was to start in not be entered."""
 
     _default_errno = _errno.EACCES

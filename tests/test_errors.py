@@ -14,15 +14,20 @@ from ipcfast.errors import (
     AddressNotFound,
     ChannelClosed,
     ChannelTimeout,
+    ChildExited,
     ConnectError,
     Disconnected,
     FrameError,
     IoError,
     IpcChannelError,
     MessageTooLarge,
+    NotSpawned,
     PermissionDenied,
     SerializationError,
     ShuttingDown,
+    SpawnFailed,
+    SpawnNotFound,
+    SpawnNotPermitted,
 )
 
 EXAMPLES: list[tuple[IpcChannelError, dict[str, object]]] = [
@@ -42,6 +47,11 @@ EXAMPLES: list[tuple[IpcChannelError, dict[str, object]]] = [
     (AddressNotFound("absent"), {"errno": errno.ENOENT}),
     (AddressNotFound("refused", errno=errno.ECONNREFUSED), {"errno": errno.ECONNREFUSED}),
     (PermissionDenied("not yours"), {"errno": errno.EACCES}),
+    (ChildExited("too early", exit_code=-9), {"exit_code": -9, "errno": None}),
+    (NotSpawned("alone", variable="X"), {"variable": "X"}),
+    (SpawnFailed("no", errno=errno.ENOEXEC, filename="/z", step="exec"), {"step": "exec", "filename": "/z"}),
+    (SpawnNotFound("absent", step="chdir"), {"step": "chdir", "errno": errno.ENOENT}),
+    (SpawnNotPermitted("no"), {"step": None, "errno": errno.EACCES}),
 ]
 
 
@@ -76,6 +86,13 @@ def test_fields_and_text_survive_pickling(error: IpcChannelError, fields: dict[s
         (AddressNotFound, FileNotFoundError),
         (PermissionDenied, ConnectError),
         (PermissionDenied, PermissionError),
+        (ChildExited, ConnectError),
+        (NotSpawned, ConnectError),
+        (SpawnFailed, IoError),
+        (SpawnNotFound, SpawnFailed),
+        (SpawnNotFound, FileNotFoundError),
+        (SpawnNotPermitted, SpawnFailed),
+        (SpawnNotPermitted, PermissionError),
     ],
 )
 def test_each_is_caught_as_its_standard_class(kind: type[IpcChannelError], standard: type[Exception]) -> None:

@@ -25,6 +25,16 @@ ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
     return IPCF_OK;
 }
 
+void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer,
+                           ipcf_handle *process)
+{
+    ipcf_handle_close(&channel->peer_process);
+    channel->peer_process = *process;
+    channel->peer = *peer;
+    channel->peer_is_here = false;
+    *process = IPCF_NO_HANDLE;
+}
+
 static ipcf_status init_parts(ipcf_channel *channel, bool watch, ipcf_error *error)
 {
     ipcf_lock *locks[] = {&channel->life_lock, &channel->send_lock,

@@ -301,6 +301,13 @@ IPCF_MUST_CHECK ipcf_status ipcf_channel_init(ipcf_channel *channel,
 IPCF_MUST_CHECK ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel,
                                                     ipcf_error *error);
 
+/* The system took this process for the peer, because it made both ends (a pair of which
+ * a child has inherited one), and the owner knows better: the peer is `peer`, and
+ * `process`, which the channel takes over, tells of its end (IPCF_NO_HANDLE: it is not
+ * watched). As watch_peer: before the channel is shared between threads. */
+void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer,
+                           ipcf_handle *process);
+
 /* The status that the channel's state gives to every operation; OK while it is open. */
 ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *error);
 

@@ -51,6 +51,18 @@ typedef pthread_cond_t ipcf_os_condition;
 #define IPCF_PREFETCH(address) __builtin_prefetch(address)
 #endif
 
+/* Under ThreadSanitizer some system calls are replaced by others (vfork by fork). */
+#if defined(__SANITIZE_THREAD__)
+#define IPCF_THREAD_SANITIZER true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define IPCF_THREAD_SANITIZER true
+#endif
+#endif
+#if !defined(IPCF_THREAD_SANITIZER)
+#define IPCF_THREAD_SANITIZER false
+#endif
+
 /* A descriptor on POSIX, a HANDLE on Windows. */
 typedef intptr_t ipcf_handle;
 #define IPCF_NO_HANDLE ((ipcf_handle) - 1)

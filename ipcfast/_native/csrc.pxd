@@ -133,6 +133,60 @@ cdef extern from "ipcf/stream.h" nogil:
     void ipcf_handle_close(ipcf_handle *handle)
 
 
+cdef extern from "ipcf/process.h" nogil:
+    enum:
+        IPCF_PROCESS_MAX_INHERITED
+
+    ctypedef enum ipcf_standard_kind:
+        IPCF_STANDARD_INHERIT
+        IPCF_STANDARD_NULL
+        IPCF_STANDARD_GIVEN
+
+    ctypedef struct ipcf_standard:
+        ipcf_standard_kind kind
+        ipcf_handle handle
+
+    ctypedef struct ipcf_process_options:
+        const char **programs
+        const char **arguments
+        const char **environment
+        const char *directory
+        ipcf_standard standard[3]
+        const ipcf_handle *inherited
+        size_t inherited_count
+        bint new_session
+        bint dies_with_parent
+
+    ctypedef struct ipcf_process:
+        int64_t pid
+        bint has_ended
+        int32_t exit_code
+
+    ctypedef struct ipcf_process_tree:
+        size_t count
+
+    ipcf_process IPCF_PROCESS_NONE
+    ipcf_process_tree IPCF_PROCESS_TREE_NONE
+
+    ipcf_status ipcf_process_start(const ipcf_process_options *options, ipcf_process *process,
+                                   ipcf_error *error)
+    ipcf_status ipcf_process_collect(ipcf_process *process, ipcf_error *error)
+    ipcf_status ipcf_process_await(const ipcf_process *process, uint64_t deadline_ns, ipcf_error *error)
+    ipcf_handle ipcf_process_arm(const ipcf_process *process)
+    ipcf_status ipcf_process_watch(const ipcf_process *process, ipcf_handle *handle, ipcf_error *error)
+    ipcf_status ipcf_process_signal(const ipcf_process *process, int number, ipcf_error *error)
+    void ipcf_process_close(ipcf_process *process)
+    ipcf_status ipcf_process_tree_find(const ipcf_process *process, ipcf_process_tree *tree,
+                                       ipcf_error *error)
+    ipcf_status ipcf_process_tree_terminate(const ipcf_process *process, ipcf_process_tree *tree,
+                                            ipcf_error *error)
+    ipcf_status ipcf_process_tree_kill(const ipcf_process *process, ipcf_process_tree *tree,
+                                       ipcf_error *error)
+    ipcf_status ipcf_process_tree_await(const ipcf_process *process, ipcf_process_tree *tree,
+                                        uint64_t deadline_ns, ipcf_error *error)
+    void ipcf_process_tree_close(ipcf_process_tree *tree)
+
+
 cdef extern from "ipcf/channel.h" nogil:
     ctypedef enum ipcf_look:
         IPCF_LOOK_ONCE
@@ -193,6 +247,7 @@ cdef extern from "ipcf/channel.h" nogil:
     ipcf_status ipcf_channel_poll(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
     ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel, ipcf_handle *handle, ipcf_error *error)
     ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
+    void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer, ipcf_handle *process)
     void ipcf_channel_shut_down(ipcf_channel *channel)
     void ipcf_channel_close(ipcf_channel *channel)
     void ipcf_channel_destroy(ipcf_channel *channel)

@@ -30,6 +30,12 @@ class MessageChannel:
     def peer_pid(self) -> int | None: ...
     @property
     def peer_uid(self) -> int | None: ...
+    def set_peer(self, pid: int | None, uid: int | None, process: int | None) -> None:
+        """Say who the peer is, where the system cannot tell: this process made both ends.
+
+        ``process`` is a handle that tells of its end, and is taken over. Call it before the channel is shared
+        between threads and before fileno().
+        """
     @property
     def peer_died(self) -> bool | None:
         """Whether the peer ended without goodbye; None while it lives or where the wire cannot tell."""

@@ -10,9 +10,10 @@ from libc.stdint cimport uint64_t
 
 from ipcfast._native.csrc cimport (
     IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_OK, IPCF_STATE_CLOSED,
-    IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_abandon, ipcf_channel_close,
-    ipcf_channel_destroy, ipcf_channel_options, ipcf_channel_poll, ipcf_channel_ready_handle,
-    ipcf_channel_shut_down, ipcf_error, ipcf_handle, ipcf_status,
+    IPCF_NO_HANDLE, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_abandon,
+    ipcf_channel_close, ipcf_channel_destroy, ipcf_channel_options, ipcf_channel_poll,
+    ipcf_channel_ready_handle, ipcf_channel_set_peer, ipcf_channel_shut_down, ipcf_error, ipcf_handle,
+    ipcf_peer, ipcf_status,
 )
 from ipcfast._native.receiving cimport receive_all, receive_into, receive_one
 from ipcfast._native.sending cimport send_all, send_one
@@ -142,6 +143,13 @@ cdef class MessageChannel:
     @property
     def peer_uid(self):
         return None if self.channel.peer.uid < 0 else self.channel.peer.uid
+
+    def set_peer(self, pid, uid, process):
+        cdef ipcf_peer peer
+        cdef ipcf_handle handle = IPCF_NO_HANDLE if process is None else process
+        peer.pid = -1 if pid is None else pid
+        peer.uid = -1 if uid is None else uid
+        ipcf_channel_set_peer(self.channel, &peer, &handle)
 
     @property
     def peer_died(self):

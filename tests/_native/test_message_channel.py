@@ -221,3 +221,23 @@ def test_nothing_leaks() -> None:
             other.recv_bytes(HANG)
         other.close()
     assert descriptors() == before
+
+
+def test_the_owner_can_say_who_the_peer_is() -> None:
+    one, other = StreamChannel.pair()
+    assert one.peer_pid == os.getpid()  # who made both ends
+    reading, writing = os.pipe()
+    one.set_peer(4711, None, reading)
+    assert (one.peer_pid, one.peer_uid) == (4711, None)
+    assert not one.poll(0)
+    os.close(writing)  # the "process" has ended, and somebody holds its end
+    assert one.poll(HANG)
+    with pytest.raises(errors.Disconnected) as caught:
+        one.recv_bytes(HANG)
+    assert caught.value.peer_died is True
+    one.set_peer(None, 12, None)
+    assert (one.peer_pid, one.peer_uid) == (None, 12)
+    with pytest.raises(OSError, match=r"."):
+        os.fstat(reading)  # it was taken over
+    one.close()
+    other.close()

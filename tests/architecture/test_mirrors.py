@@ -80,7 +80,8 @@ def test_every_c_file_has_a_test(source: str) -> None:
 
 
 def test_both_families_implement_the_same_contracts() -> None:
-    assert contracts_of("posix") == {"clock", "doorbell", "lock", "ready_set", "shm", "stream", "wait"}
+    due = {"clock", "doorbell", "lock", "process", "ready_set", "shm", "stream", "wait"}
+    assert contracts_of("posix") == due
     assert contracts_of("win32") <= contracts_of("posix")
 
 
