@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ipcfast.channels.ipc_channel import IpcChannel, Peer
     from ipcfast.channels.listener import Listener
     from ipcfast.channels.local_socket import LocalSocketChannel, LocalSocketChannelServer
+    from ipcfast.channels.parent import connect_parent, is_packed_mode
     from ipcfast.channels.shared_memory import SharedMemoryChannel
     from ipcfast.errors import (
         AddressInUse,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         SpawnNotFound,
         SpawnNotPermitted,
     )
+    from ipcfast.processes.spawn import Child, spawn
     from ipcfast.protocol.messages import IpcError, IpcMessage, IpcMessageType
 
 __version__ = "0.1.0"
@@ -57,6 +59,7 @@ __all__ = [
     "AddressNotFound",
     "ChannelClosed",
     "ChannelTimeout",
+    "Child",
     "ChildExited",
     "ConnectError",
     "Disconnected",
@@ -84,8 +87,11 @@ __all__ = [
     "SpawnNotPermitted",
     "__version__",
     "connect",
+    "connect_parent",
+    "is_packed_mode",
     "listen",
     "pair",
+    "spawn",
 ]
 
 _HOMES = {
@@ -97,7 +103,11 @@ _HOMES = {
     "Listener": "channels.listener",
     "LocalSocketChannel": "channels.local_socket",
     "LocalSocketChannelServer": "channels.local_socket",
+    "connect_parent": "channels.parent",
+    "is_packed_mode": "channels.parent",
     "SharedMemoryChannel": "channels.shared_memory",
+    "Child": "processes.spawn",
+    "spawn": "processes.spawn",
     "IpcError": "protocol.messages",
     "IpcMessage": "protocol.messages",
     "IpcMessageType": "protocol.messages",

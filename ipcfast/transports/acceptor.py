@@ -17,30 +17,27 @@ import weakref
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from ipcfast._native.stream_channel import KIND_HELLO, KIND_REFUSAL, KIND_WELCOME, StreamChannel
+from ipcfast._native.stream_channel import KIND_REFUSAL, StreamChannel
 from ipcfast._native.stream_listener import StreamListener, wait_any
 from ipcfast.errors import (
     ChannelClosed,
     ChannelTimeout,
-    FrameError,
     IoError,
     IpcChannelError,
     PermissionDenied,
 )
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import OWN_FRAMING, Opened, Options, checked_timeout
+from ipcfast.transports.greeting import answer_hello
 from ipcfast.transports.handshake import (
     HANDSHAKE_SECONDS,
     RING,
     SILENCE_SECONDS,
     STREAM,
     Refused,
-    decode,
-    encode,
     encode_refusal,
-    welcome,
 )
-from ipcfast.transports.ring import LAYOUT_VERSION, close_handles, make_segment, offer_ring
+from ipcfast.transports.ring import close_handles
 from ipcfast.transports.stream import limits
 from ipcfast.transports.turn import Turn
 
@@ -297,33 +294,7 @@ class Acceptor:
         return Opened(connection, is_ring=False, framing=framing)
 
     def _greet(self, connection: StreamChannel, kind: int, body: bytes) -> Opened:
-        """Answer a hello and make the transport."""
-        try:
-            if kind != KIND_HELLO:
-                raise FrameError(
-                    f"the first frame is of kind {kind:#x}, not a hello", expected=KIND_HELLO, found=kind
-                )
-            answer = welcome(
-                decode(body),
-                codec=self._options.codec,
-                layout=LAYOUT_VERSION,
-                offers=self._offers,
-                capacity_limit=self._options.capacity_limit,
-            )
-        except FrameError as error:
-            raise Refused(str(error)) from error
-        try:
-            # All that may be wanting is got before the welcome. (A ring watches the peer by itself, with the
-            # descriptor that this one gives back.)
-            connection.watch_peer()
-            segment = make_segment(answer) if answer.transport == RING else None
-        except (IoError, MemoryError) as error:
-            raise Refused(f"no descriptors or no memory left for another client: {error}") from error
-        if segment is None:
-            connection.send_handles(KIND_WELCOME, encode(answer), [], 0.0)
-            return Opened(connection, is_ring=False, framing=OWN_FRAMING)
-        transport = offer_ring(connection, segment, answer, self._options, timeout=0.0)
-        return Opened(transport, is_ring=True, framing=OWN_FRAMING)
+        return answer_hello(connection, kind, body, self._options, self._offers)
 
     def _refuse(self, pending: Pending, reason: str) -> None:
         # The client may be gone already, or not read: it was told, or it will see the end.

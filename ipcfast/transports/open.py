@@ -86,13 +86,8 @@ class Opening:
             connection = find_server(self._address, self._options, deadline, timeout, is_given_up)
             if self._options.framing != OWN_FRAMING:
                 return Opened(connection, is_ring=False, framing=self._options.framing)
-            self._greeted = connection
-            try:
-                with explained(self._address):
-                    connection.send_handles(KIND_HELLO, encode(self._hello), [], 0.0)
-            except BaseException:
-                self.close()
-                raise
+            self.greet(connection)
+        assert self._greeted is not None
         try:
             opened = self._hear(self._greeted, answer_deadline, is_given_up)
         except ChannelTimeout:
@@ -102,6 +97,16 @@ class Opening:
             raise
         self._greeted = None
         return opened
+
+    def greet(self, connection: StreamChannel) -> None:
+        """Say hello on a connection that is there, and take it over; ``advance`` hears the answer."""
+        self._greeted = connection
+        try:
+            with explained(self._address):
+                connection.send_handles(KIND_HELLO, encode(self._hello), [], 0.0)
+        except BaseException:
+            self.close()
+            raise
 
     def _hear(
         self, connection: StreamChannel, deadline: float | None, is_given_up: Callable[[], bool]

@@ -20,7 +20,8 @@ BELOW: dict[str, set[str]] = {
     "transports": {"_native"},
     "protocol": {"errors"},
     "channels": {"transports", "protocol"},
-    "__init__": {"channels"},
+    "processes": {"channels"},
+    "__init__": {"processes"},
     "cli": {"__init__"},
     "__main__": {"cli"},
 }

@@ -24,6 +24,7 @@ from ipcfast._native.stream_channel import KIND_HELLO, StreamChannel
 from ipcfast._native.stream_listener import StreamListener
 from ipcfast.errors import ChannelClosed, ChannelTimeout, IoError, IpcChannelError, PermissionDenied
 from ipcfast.transports import acceptor as module
+from ipcfast.transports import greeting
 from ipcfast.transports.acceptor import Acceptor, Pending
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Opened, Options
@@ -116,7 +117,7 @@ def test_a_lack_of_memory_is_found_before_the_welcome(
         raise error
 
     with plain(acceptor) as client, monkeypatch.context() as patched:
-        patched.setattr(module, "make_segment", no_segment)
+        patched.setattr(greeting, "make_segment", no_segment)
         client.sendall(frame(0xF1, encode(RING_HELLO)))
         with pytest.raises(ChannelTimeout):
             acceptor.accept(0)
@@ -134,7 +135,7 @@ def test_what_fails_behind_the_welcome_is_not_refused_any_more(
         raise IoError("too late", errno=errno.EMFILE)
 
     with plain(acceptor) as client, monkeypatch.context() as patched:
-        patched.setattr(module, "offer_ring", fail)
+        patched.setattr(greeting, "offer_ring", fail)
         client.sendall(frame(0xF1, encode(RING_HELLO)))
         with pytest.raises(ChannelTimeout):
             acceptor.accept(0)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""Starts a program with a channel to it: made before the process, opened when it is first used."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TypeVar
+
+from ipcfast.channels.connecting import CONNECT_TIMEOUT
+from ipcfast.channels.ipc_channel import IpcChannel
+from ipcfast.channels.local_socket import PREFIX
+from ipcfast.channels.parent import CHANNEL_ALIAS, CHANNEL_VARIABLE
+from ipcfast.errors import ChannelClosed, ChannelTimeout
+from ipcfast.processes.opening import ByName, Inherited, Opening
+from ipcfast.processes.process import DEVNULL, Arguments, Environment, Process, Standard, Text
+from ipcfast.processes.tree import terminate_tree
+from ipcfast.protocol.codec import codec_named
+from ipcfast.transports.address import parse_address
+from ipcfast.transports.contract import OWN_FRAMING, Options
+from ipcfast.transports.inherited import Place, inheritable_end, place_of
+from ipcfast.transports.stream import stream_pair
+
+__all__ = ["Child", "spawn"]
+
+TRANSPORTS = ("shm", "local")
+GRACE_SECONDS = 5.0
+
+_ChildT = TypeVar("_ChildT", bound="Child")
+
+
+class Child:
+    """A program that was started by ``ipcfast.spawn``, and the channel to it.
+
+    As a context manager it closes the channel at the end of the block, gives the child 5 s to end by itself
+    (it receives everything that was sent, then Disconnected), and terminates it and all that it started
+    when it does not.
+
+    Threads: every method may be called from any thread. After a fork the child stays the parent's.
+    """
+
+    def __init__(self, process: Process, opening: Opening, timeout: float | None) -> None:
+        self._process = process
+        self._opening = opening
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._channel: IpcChannel | None = None
+        self._is_closed = False
+
+    @property
+    def channel(self) -> IpcChannel:
+        """The channel to the child; the first use waits until the child has connected.
+
+        Raises:
+            ChildExited: It ended before it had connected; ``exit_code`` says how. Told at once.
+            ChannelTimeout: It has not called ``connect_parent`` within the timeout that ``spawn`` was
+                given. It still may: use the channel again.
+            ConnectError: It hung up, or nothing could be agreed on with it.
+            ChannelClosed: ``close`` was called before.
+        """
+        with self._lock:
+            if self._channel is None:
+                if self._is_closed:
+                    raise ChannelClosed(f"the channel to {self!r} was closed before the child had connected")
+                self._channel = self._opening.open(self._process, self._timeout)
+            return self._channel
+
+    @property
+    def process(self) -> Process:
+        """The process, as subprocess.Popen has it."""
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the process to end, and return its exit code, or minus the signal that ended it.
+
+        Raises:
+            ChannelTimeout: It has not ended within ``timeout`` seconds.
+        """
+        return self._process.wait(timeout)
+
+    def terminate(self, grace: float = GRACE_SECONDS) -> int:
+        """End the child and all that it started: SIGTERM, and after ``grace`` seconds SIGKILL.
+
+        Returns:
+            Its exit code.
+
+        Raises:
+            ChannelTimeout: Something does not end although it was killed.
+        """
+        return terminate_tree(self._process, grace)
+
+    def close(self) -> None:
+        """Close the channel. The process goes on. Idempotent, never fails."""
+        self._is_closed = True
+        self._opening.cancel()
+        with self._lock:
+            if self._channel is not None:
+                self._channel.close()
+            self._opening.close()
+
+    def __enter__(self: _ChildT) -> _ChildT:
+        """Return the child; see the class for the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the channel, wait for the child, terminate it."""
+        self.close()
+        if self._process.native.is_forked:
+            return
+        try:
+            self._process.close_stdin()
+            self.wait(GRACE_SECONDS)
+        except ChannelTimeout:
+            self.terminate(GRACE_SECONDS)
+        except BaseException:
+            self.terminate(0)
+            raise
+        finally:
+            self._process.close_pipes()  # not before: who writes to a closed one is killed by that
+
+    def __repr__(self) -> str:
+        """Return the process and the state of the channel."""
+        channel = "not used yet" if self._channel is None else repr(self._channel)
+        if self._is_closed:
+            channel = "closed"
+        return f"<{type(self).__name__} {self._process!r}, channel: {channel}>"
+
+
+def spawn(
+    args: Arguments,
+    *,
+    transport: str = "shm",
+    framing: str = Options.framing,
+    codec: str = Options.codec,
+    env: Environment | None = None,
+    cwd: Text | None = None,
+    stdin: Standard = DEVNULL,
+    stdout: Standard = None,
+    stderr: Standard = None,
+    timeout: float | None = CONNECT_TIMEOUT,
+    name: str | None = None,
+    new_session: bool = True,
+    dies_with_parent: bool = True,
+    message_limit: int = Options.message_limit,
+    read_ahead_limit: int = Options.read_ahead_limit,
+    spin_us: int = Options.spin_us,
+    capacity: int = Options.capacity,
+) -> Child:
+    """Start a program with a channel to it, which it opens with ``ipcfast.connect_parent()``.
+
+    The channel is made before the process and inherited without a name: nobody else can connect to it, and
+    nothing is left of it. Standard output and error stay free for logs, and are this process' own unless
+    given. The child dies with this process, and leads a session of its own; see
+    ``ipcfast.processes.process.Process``.
+
+    Args:
+        args: The program and its arguments: ``[sys.executable, "worker.py"]``.
+        transport: "shm" for shared memory, "local" for the socket alone.
+        framing: As for ``ipcfast.listen``. One other than "length" needs transport "local", and has no
+            handshake: the channel is open at once, and the child may be any program that takes over a
+            socket, found by ``IPCFAST_CHANNEL=fd:<number>?...``.
+        codec: As for ``ipcfast.listen``; the child is told.
+        env: The whole environment of the child but for the variable that names the channel; None for ours.
+        cwd: The directory to start in.
+        stdin: DEVNULL unless given: None for this process' own, PIPE, a descriptor, or a file (R93).
+        stdout: Likewise, but this process' own unless given.
+        stderr: As stdout, or STDOUT.
+        timeout: Seconds that the first use of ``child.channel`` waits for the child to connect (R94); None
+            waits for ever.
+        name: Listen under ``/tmp/auroraview_<name>`` in place of handing a descriptor over, from before the
+            start until the child has connected, and say so in ``AURORAVIEW_IPC_CHANNEL`` as well (R90-R92).
+            For children that connect by name; clients of all sorts are served, as by ``ipcfast.listen``.
+            ``packed_name`` of ``ipcfast.channels.factory`` gives the documents' name.
+        new_session: False leaves the child in our session, where Ctrl-C at the terminal reaches it too.
+        dies_with_parent: False lets the child outlive this process.
+        message_limit: As for ``ipcfast.listen``; each side has its own.
+        read_ahead_limit: As for ``ipcfast.listen``.
+        spin_us: As for ``ipcfast.listen``.
+        capacity: As for ``ipcfast.connect``.
+
+    Raises:
+        SpawnNotFound, SpawnNotPermitted, SpawnFailed: ``filename`` and ``errno`` say why.
+        AddressInUse: Another process listens under ``name``.
+        IoError: The system refused something else.
+        ValueError: An option is none of these.
+    """
+    if transport not in TRANSPORTS:
+        raise ValueError(f"transport {transport!r} is not one of {', '.join(TRANSPORTS)}")
+    is_ring = transport == "shm"
+    if is_ring and framing != OWN_FRAMING:
+        raise ValueError(f"shared memory has no framing {framing!r}: name transport='local' with it")
+    limit = max(capacity, Options.capacity_limit)  # the child asks for what we say
+    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity, limit)
+    codec_named(codec)  # an unknown one, or a missing extra, is told before anything is started
+    environment = dict(os.environ if env is None else env)
+    environment.pop(CHANNEL_ALIAS, None)
+
+    def start(place: Place, *inherited: int) -> Process:
+        environment[CHANNEL_VARIABLE] = place.text
+        return Process(
+            args,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment,
+            cwd=cwd,
+            inherited=inherited,
+            new_session=new_session,
+            dies_with_parent=dies_with_parent,
+        )
+
+    opening: Opening
+    if name is not None:
+        address = parse_address(f"{transport}://{name}", prefix=PREFIX)
+        opening = ByName(address, options)
+        settings = {"prefix": PREFIX, "framing": framing, "codec": codec, "capacity": str(capacity)}
+        environment[CHANNEL_ALIAS] = name
+        with closed_on_failure(opening):
+            return Child(start(Place(address.text, settings)), opening, timeout)
+    ours, theirs = stream_pair(options)
+    opening = Inherited(ours, options)
+    with closed_on_failure(opening), inheritable_end(theirs) as descriptor:
+        process = start(place_of(descriptor, options, ring=is_ring), descriptor)
+        return Child(process, opening, timeout)
+
+
+@contextmanager
+def closed_on_failure(opening: Opening) -> Iterator[None]:
+    """Close what the child would have connected to, when it cannot be started."""
+    try:
+        yield
+    except BaseException:
+        opening.close()
+        raise

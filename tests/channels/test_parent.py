@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""The child's side: which variable counts, what it may say, and that the channel is taken once."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ipcfast
+from ipcfast._native.stream_channel import StreamChannel
+from ipcfast.channels import parent
+from ipcfast.channels.parent import CHANNEL_ALIAS, CHANNEL_VARIABLE, PACKED_VARIABLE
+from ipcfast.transports.contract import Options
+from ipcfast.transports.inherited import answer_child, place_of
+from tests.peers import HANG, Background
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was not spawned, and has taken nothing."""
+    monkeypatch.setattr(parent, "_taken", None)
+    for variable in (CHANNEL_VARIABLE, CHANNEL_ALIAS, PACKED_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def parents_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamChannel]:
+    """The parent's end of a connection that this process has inherited, as far as it knows."""
+    ours, theirs = StreamChannel.pair()
+    descriptor = os.dup(theirs.handle())
+    theirs.abandon()
+    monkeypatch.setenv(CHANNEL_VARIABLE, place_of(descriptor, Options(), ring=True).text)
+    monkeypatch.setenv(CHANNEL_ALIAS, "not this one")
+    yield ours
+    ours.close()
+
+
+def test_a_process_that_nobody_spawned() -> None:
+    with pytest.raises(ipcfast.NotSpawned) as caught:
+        ipcfast.connect_parent()
+    assert isinstance(caught.value, ipcfast.ConnectError)
+    assert caught.value.variable == CHANNEL_VARIABLE
+    assert CHANNEL_VARIABLE in str(caught.value)
+    assert CHANNEL_ALIAS in str(caught.value)
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHANNEL_VARIABLE, "")
+    with pytest.raises(ipcfast.NotSpawned):
+        ipcfast.connect_parent()
+
+
+def test_an_inherited_channel_is_taken_once(parents_end: StreamChannel) -> None:
+    answered = Background(lambda: answer_child(parents_end, Options(), HANG, lambda: False, []))
+    with ipcfast.connect_parent(HANG) as channel:
+        result = answered.result()
+        assert result is not None
+        result[0].transport.send_bytes(b"from the parent")
+        assert channel.recv_bytes(HANG) == b"from the parent"
+        assert channel.name == "parent"
+        assert CHANNEL_VARIABLE not in os.environ
+        assert CHANNEL_ALIAS not in os.environ
+        assert ipcfast.is_packed_mode()
+        with pytest.raises(ipcfast.NotSpawned, match="before") as caught:
+            ipcfast.connect_parent()
+        assert caught.value.variable == CHANNEL_VARIABLE
+        result[0].transport.close()
+
+
+def test_a_parent_that_does_not_answer(parents_end: StreamChannel) -> None:
+    with pytest.raises(ipcfast.ChannelTimeout, match=r"child\.channel"):
+        ipcfast.connect_parent(0.01)
+    with pytest.raises(ipcfast.NotSpawned):  # the descriptor is closed
+        ipcfast.connect_parent(0.01)
+
+
+def test_a_parent_that_is_gone(parents_end: StreamChannel) -> None:
+    parents_end.close()
+    with pytest.raises(ipcfast.ConnectError, match=CHANNEL_VARIABLE):
+        ipcfast.connect_parent(HANG)
+
+
+def test_a_name_in_the_alias_means_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"ipcf-parent-{os.getpid()}"
+    path = Path(f"/tmp/auroraview_{name}")
+    monkeypatch.setenv(CHANNEL_ALIAS, name)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        try:
+            listening.listen()
+            with ipcfast.connect_parent(HANG) as channel:
+                channel.send({"type": "ready", "data": {"handlers": ["\N{SNOWMAN}"]}})
+                connection, _ = listening.accept()
+                with connection, connection.makefile("rb") as lines:
+                    assert json.loads(lines.readline())["data"] == {"handlers": ["\N{SNOWMAN}"]}
+                    connection.sendall(b'{"type": "request", "id": "1"}\n')
+                    assert channel.recv(HANG).id == "1"
+        finally:
+            path.unlink()
+    assert CHANNEL_ALIAS not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("shm://parent", "SharedMemoryChannel"),
+        ("local://parent", "LocalSocketChannel"),
+        ("parent", "LocalSocketChannel"),
+        ("local://parent?framing=lines", "LocalSocketChannel"),
+    ],
+)
+@pytest.mark.parametrize("variable", [CHANNEL_VARIABLE, CHANNEL_ALIAS])
+def test_an_address_is_connected_to(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, kind: str
+) -> None:
+    prefix = "auroraview" if (variable, value) == (CHANNEL_ALIAS, "parent") else None
+    monkeypatch.setenv(variable, value)
+    with ipcfast.listen("local://parent", prefix=prefix) as listener:
+        accepted = Background(listener.accept, HANG)
+        with ipcfast.connect_parent(HANG) as channel:
+            channel.send_json(3)
+            assert type(channel).__name__ == kind
+            with accepted.result() as server:
+                assert server.recv_json(HANG) == 3
+
+
+def test_an_address_where_nobody_listens_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHANNEL_VARIABLE, "local://nobody")
+    for _ in range(2):
+        with pytest.raises(ipcfast.AddressNotFound):
+            ipcfast.connect_parent(0.0)
+    assert os.environ[CHANNEL_VARIABLE] == "local://nobody"
+
+
+@pytest.mark.parametrize("value", ["fd:x", "fd:7?speed=9", "tcp://x", "a/b", "local://a/b", "fd:99999"])
+def test_a_variable_that_names_nothing(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(CHANNEL_VARIABLE, value)
+    with pytest.raises(ipcfast.ConnectError, match=CHANNEL_VARIABLE):
+        ipcfast.connect_parent(0.0)
+
+
+@pytest.mark.parametrize("variable", [CHANNEL_VARIABLE, CHANNEL_ALIAS, PACKED_VARIABLE])
+def test_packed_mode_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    assert not ipcfast.is_packed_mode()
+    monkeypatch.setenv(variable, "1")
+    assert ipcfast.is_packed_mode()
