@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ipcfast import errors as errors
     from ipcfast.channels.endpoints import connect, listen, pair
+    from ipcfast.channels.factory import IpcChannelFactory, IpcMode
     from ipcfast.channels.ipc_channel import IpcChannel, Peer
     from ipcfast.channels.listener import Listener
     from ipcfast.channels.local_socket import LocalSocketChannel, LocalSocketChannelServer
@@ -67,9 +68,11 @@ __all__ = [
     "IoError",
     "IpcChannel",
     "IpcChannelError",
+    "IpcChannelFactory",
     "IpcError",
     "IpcMessage",
     "IpcMessageType",
+    "IpcMode",
     "Listener",
     "LocalSocketChannel",
     "LocalSocketChannelServer",
@@ -98,6 +101,8 @@ _HOMES = {
     "connect": "channels.endpoints",
     "listen": "channels.endpoints",
     "pair": "channels.endpoints",
+    "IpcChannelFactory": "channels.factory",
+    "IpcMode": "channels.factory",
     "IpcChannel": "channels.ipc_channel",
     "Peer": "channels.ipc_channel",
     "Listener": "channels.listener",

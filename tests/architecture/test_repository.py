@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("ipcfast", "csrc", "tests", "bench", "docs", ".ci", ".github")
+FOLDERS = ("ipcfast", "csrc", "tests", "bench", "examples", "docs", ".ci", ".github")
 SOURCES = {".py", ".pyx", ".pxd", ".pyi", ".c", ".h"}
 TEXTS = {*SOURCES, ".md", ".toml", ".yml", ".in", ""}
 MADE = {"build", "corpus", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}

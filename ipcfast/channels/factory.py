@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Channels by mode, and the mode by the environment: the same code in every context (R79-R84, D2)."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+
+from ipcfast.channels.connecting import CONNECT_TIMEOUT
+from ipcfast.channels.ipc_channel import IpcChannel
+from ipcfast.channels.local_socket import LocalSocketChannel
+from ipcfast.channels.parent import (
+    CHANNEL_VARIABLE,
+    PACKED_VARIABLE,
+    channel_place,
+    connect_parent,
+    taken_place,
+)
+from ipcfast.channels.shared_memory import SharedMemoryChannel
+from ipcfast.errors import NotSpawned
+
+__all__ = ["IpcChannelFactory", "IpcMode", "packed_name"]
+
+MODE_VARIABLE = "IPCFAST_MODE"
+MODE_ALIAS = "AURORAVIEW_IPC_MODE"
+ALIASES = {"channel": "local_socket", "shm": "shared_memory"}
+
+
+class IpcMode(Enum):
+    """How two parts of a program talk to each other (R80).
+
+    By value ("local_socket"), in any case, and by the values' aliases: "channel" is LOCAL_SOCKET, "shm" is
+    SHARED_MEMORY (D2).
+    """
+
+    AUTO = "auto"
+    LOCAL_SOCKET = "local_socket"
+    SHARED_MEMORY = "shared_memory"
+
+    @classmethod
+    def _missing_(cls, value: object) -> IpcMode | None:
+        if not isinstance(value, str):
+            return None
+        plain = value.strip().lower()
+        plain = ALIASES.get(plain, plain)
+        return cls(plain) if plain != value and plain in cls._value2member_map_ else None
+
+
+class IpcChannelFactory:
+    """Makes channels for programs that do not care how they are connected."""
+
+    @staticmethod
+    def create(mode: IpcMode | str, name: str, *, timeout: float | None = CONNECT_TIMEOUT) -> IpcChannel:
+        """Return a channel of that mode (R79).
+
+        Args:
+            mode: LOCAL_SOCKET connects to the server at ``/tmp/auroraview_<name>`` as
+                ``LocalSocketChannel.connect`` does, SHARED_MEMORY to the one in the private directory as
+                ``SharedMemoryChannel.connect``; AUTO is what ``auto_detect`` says.
+            name: Of the channel.
+            timeout: Seconds that connecting may take; None for ever.
+
+        Raises:
+            AddressNotFound, PermissionDenied, ConnectError, ChannelTimeout: As ``connect`` of those classes.
+            ValueError: The mode or the name is none.
+        """
+        mode = IpcMode(mode)
+        if mode is IpcMode.AUTO:
+            mode = IpcChannelFactory.auto_detect()
+        if mode is IpcMode.LOCAL_SOCKET:
+            return LocalSocketChannel.connect(name, timeout=timeout)
+        return SharedMemoryChannel.connect(name, timeout=timeout)
+
+    @staticmethod
+    def auto_detect() -> IpcMode:
+        """Return the mode that the environment asks for; never AUTO (R81, R82).
+
+        The first of these that is set to something: ``IPCFAST_MODE``, then ``AURORAVIEW_IPC_MODE``, unless
+        they say "auto"; ``IPCFAST_CHANNEL``, then ``AURORAVIEW_IPC_CHANNEL`` (SHARED_MEMORY where they say
+        so, else LOCAL_SOCKET), also after ``connect_parent`` has taken the channel; ``AURORAVIEW_PACKED``
+        (LOCAL_SOCKET).
+
+        Raises:
+            ValueError: A variable names no mode.
+            ConnectError: A variable names no channel.
+            NotSpawned: None of them is set.
+        """
+        for variable in (MODE_VARIABLE, MODE_ALIAS):
+            value = os.environ.get(variable)
+            if value:
+                try:
+                    mode = IpcMode(value)
+                except ValueError:
+                    modes = ", ".join([*IpcMode._value2member_map_, *ALIASES])
+                    raise ValueError(f"{variable} is {value!r}, must be one of {modes}") from None
+                if mode is not IpcMode.AUTO:
+                    return mode
+        place = taken_place() or channel_place()[1]
+        if place is not None:
+            return IpcMode.SHARED_MEMORY if place.wants_ring else IpcMode.LOCAL_SOCKET
+        if os.environ.get(PACKED_VARIABLE):
+            return IpcMode.LOCAL_SOCKET
+        raise NotSpawned(
+            f"the environment names neither a mode ({MODE_VARIABLE}) nor a channel ({CHANNEL_VARIABLE})",
+            variable=CHANNEL_VARIABLE,
+        )
+
+    @staticmethod
+    def create_for_context(*, timeout: float | None = CONNECT_TIMEOUT) -> IpcChannel:
+        """Return the channel for the context that this process runs in: the same call everywhere (R84).
+
+        That is ``connect_parent()``, with everything that this raises.
+
+        Args:
+            timeout: Seconds that connecting may take; None for ever.
+        """
+        IpcChannelFactory.auto_detect()  # what the environment says wrongly is told in its words
+        return connect_parent(timeout)
+
+
+def packed_name(pid: int | None = None) -> str:
+    """Return the name of a packed program's channel: ``packed_<pid>`` of its host (R90).
+
+    Args:
+        pid: The host; None for this process.
+    """
+    return f"packed_{os.getpid() if pid is None else pid}"

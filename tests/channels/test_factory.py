@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Modes and the environment table, and one call that is right in every context."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import ipcfast
+from ipcfast import IpcChannelFactory, IpcMode
+from ipcfast.channels import parent
+from ipcfast.channels.factory import packed_name
+from ipcfast.processes.process import PIPE
+from tests.peers import HANG, Background
+from tests.processes.children import environment, program
+
+VARIABLES = (
+    "IPCFAST_MODE",
+    "IPCFAST_CHANNEL",
+    "AURORAVIEW_IPC_MODE",
+    "AURORAVIEW_IPC_CHANNEL",
+    "AURORAVIEW_PACKED",
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "_taken", None)
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_modes_by_value_and_by_alias() -> None:
+    assert {mode.value for mode in IpcMode} == {"auto", "local_socket", "shared_memory"}
+    for text, mode in {
+        "LOCAL_SOCKET": IpcMode.LOCAL_SOCKET,
+        "channel": IpcMode.LOCAL_SOCKET,
+        " shm ": IpcMode.SHARED_MEMORY,
+        "Auto": IpcMode.AUTO,
+    }.items():
+        assert IpcMode(text) is mode
+    for nothing in ("telepathy", "", 7):
+        with pytest.raises(ValueError, match="not a valid IpcMode"):
+            IpcMode(nothing)
+
+
+@pytest.mark.parametrize(
+    ("variables", "mode"),
+    [
+        ({"AURORAVIEW_PACKED": "1"}, "local_socket"),
+        ({"AURORAVIEW_IPC_CHANNEL": "packed_1"}, "local_socket"),
+        ({"IPCFAST_CHANNEL": "local://x"}, "local_socket"),
+        ({"IPCFAST_CHANNEL": "unix:///x"}, "local_socket"),
+        ({"IPCFAST_CHANNEL": "shm://x"}, "shared_memory"),
+        ({"IPCFAST_CHANNEL": "fd:7?transport=shm"}, "shared_memory"),
+        ({"IPCFAST_CHANNEL": "fd:7?transport=local", "AURORAVIEW_IPC_CHANNEL": "shm://x"}, "local_socket"),
+        ({"IPCFAST_MODE": "local_socket", "IPCFAST_CHANNEL": "shm://x"}, "local_socket"),
+        ({"IPCFAST_MODE": "auto", "IPCFAST_CHANNEL": "shm://x"}, "shared_memory"),
+        ({"IPCFAST_MODE": "shm", "AURORAVIEW_IPC_MODE": "channel"}, "shared_memory"),
+        ({"AURORAVIEW_IPC_MODE": "channel"}, "local_socket"),
+        ({"IPCFAST_MODE": "auto", "AURORAVIEW_IPC_MODE": "shared_memory"}, "shared_memory"),
+    ],
+    ids=str,
+)
+def test_the_environment_table(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], mode: str) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert IpcChannelFactory.auto_detect() is IpcMode(mode)
+
+
+def test_what_the_environment_says_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPCFAST_MODE", "telepathy")
+    with pytest.raises(ValueError, match=r"IPCFAST_MODE is 'telepathy', must be one of auto, .*shm"):
+        IpcChannelFactory.auto_detect()
+    monkeypatch.delenv("IPCFAST_MODE")
+    monkeypatch.setenv("IPCFAST_CHANNEL", "fd:x")
+    with pytest.raises(ipcfast.ConnectError, match="IPCFAST_CHANNEL"):
+        IpcChannelFactory.auto_detect()
+
+
+@pytest.mark.parametrize("mode", ["local_socket", IpcMode.LOCAL_SOCKET, "auto"])
+def test_a_local_socket_is_the_documents(monkeypatch: pytest.MonkeyPatch, mode: str | IpcMode) -> None:
+    monkeypatch.setenv("AURORAVIEW_PACKED", "1")
+    name = f"ipcf-factory-{os.getpid()}"
+    with ipcfast.LocalSocketChannel.server(name) as server:
+        with IpcChannelFactory.create(mode, name, timeout=HANG) as channel:
+            assert type(channel) is ipcfast.LocalSocketChannel
+            channel.send({"type": "ready"})
+            with server.accept(HANG) as other:
+                assert other.recv(HANG).type == "ready"
+
+
+def test_shared_memory() -> None:
+    with ipcfast.SharedMemoryChannel.server("factory") as server:
+        accepted = Background(server.accept, HANG)
+        with IpcChannelFactory.create("shm", "factory", timeout=HANG) as channel, accepted.result():
+            assert type(channel) is ipcfast.SharedMemoryChannel
+
+
+def test_nobody_there() -> None:
+    for mode in (IpcMode.LOCAL_SOCKET, IpcMode.SHARED_MEMORY):
+        with pytest.raises(ipcfast.AddressNotFound):
+            IpcChannelFactory.create(mode, f"ipcf-nobody-{os.getpid()}", timeout=0)
+
+
+def test_packed_without_a_channel_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AURORAVIEW_PACKED", "1")
+    with pytest.raises(ipcfast.NotSpawned, match="AURORAVIEW_IPC_CHANNEL"):
+        IpcChannelFactory.create_for_context()
+
+
+@pytest.mark.parametrize("transport", ["shm", "local"])
+def test_a_spawned_process_gets_its_parents_channel(transport: str) -> None:
+    with ipcfast.spawn(
+        program("context"), transport=transport, env=environment(), timeout=HANG, stdout=PIPE
+    ) as child:
+        mode = {"shm": "shared_memory", "local": "local_socket"}[transport]
+        assert child.channel.recv_json(HANG) == [mode, mode]
+
+
+@pytest.mark.parametrize("variables", [{}, {"AURORAVIEW_PACKED": ""}], ids=str)
+def test_nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for call in (IpcChannelFactory.auto_detect, IpcChannelFactory.create_for_context):
+        with pytest.raises(ipcfast.NotSpawned, match="IPCFAST_CHANNEL"):
+            call()
+
+
+def test_the_name_of_a_packed_program() -> None:
+    assert packed_name() == f"packed_{os.getpid()}"
+    assert packed_name(12) == "packed_12"

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Runs each example as a user would, and looks at how it ends and what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.peers import HANG, ROOT
+
+EXAMPLES = ROOT / "examples"
+LINES_MAX = 60
+
+# What each one that is started by itself must say, in whatever order its processes say it.
+OUTPUT = {
+    "packed_host.py": [
+        "ready: ['add', 'shout']",
+        "the child may print what it likes",
+        "PluginEvent progress: {'percent': 50}",
+        "PythonResponse 1: 5",
+        "PythonResponse 2: HELLO",
+        """PythonResponse 3: IpcError(code=-32603, message="fly: KeyError('fly')", data=None, extra={})""",
+        "the child ended with 0",
+    ],
+}
+# Those that another one starts.
+STARTED = {"packed_child.py": "packed_host.py"}
+
+
+@pytest.mark.parametrize("name", sorted(OUTPUT))
+def test_an_example_does_what_it_says(name: str, tmp_path: Path) -> None:
+    paths = [str(ROOT), *filter(None, sys.path)]
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * HANG,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == sorted(OUTPUT[name])
+
+
+def test_every_example_is_run_and_short() -> None:
+    names = {path.name for path in EXAMPLES.glob("*.py")}
+    assert names == {*OUTPUT, *STARTED}
+    assert set(STARTED.values()) <= set(OUTPUT)
+    long = {name: (EXAMPLES / name).read_text(encoding="utf-8").count("\n") for name in names}
+    assert {name: lines for name, lines in long.items() if lines > LINES_MAX} == {}
