@@ -37,7 +37,8 @@ def test_an_example_does_what_it_says(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, EXAMPLES / name],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        # Unbuffered, a line and its end are two writes, between which another process may write.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": ""},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
