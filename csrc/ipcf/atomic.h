@@ -42,6 +42,12 @@ _Static_assert(sizeof(ipcf_atomic_u32) == 4 && sizeof(ipcf_atomic_u64) == 8,
 #define ipcf_compare_exchange_seq_cst(word, expected, desired)                         \
     atomic_compare_exchange_strong_explicit(                                           \
         (word), (expected), (desired), memory_order_seq_cst, memory_order_seq_cst)
+#define ipcf_add_seq_cst(word, value)                                                  \
+    atomic_fetch_add_explicit((word), (value), memory_order_seq_cst)
+#define ipcf_or_seq_cst(word, value)                                                   \
+    atomic_fetch_or_explicit((word), (value), memory_order_seq_cst)
+#define ipcf_subtract_acq_rel(word, value)                                             \
+    atomic_fetch_sub_explicit((word), (value), memory_order_acq_rel)
 #define ipcf_fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
 
 #endif

@@ -80,7 +80,7 @@ def test_every_c_file_has_a_test(source: str) -> None:
 
 
 def test_both_families_implement_the_same_contracts() -> None:
-    due = {"clock", "doorbell", "lock", "process", "ready_set", "shm", "stream", "wait"}
+    due = {"clock", "doorbell", "lock", "park", "process", "ready_set", "shm", "stream", "wait"}
     assert contracts_of("posix") == due
     assert contracts_of("win32") <= contracts_of("posix")
 
