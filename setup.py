@@ -50,6 +50,7 @@ PROCESS = [
     "posix/wait",
     PROCESSES,
 ]
+QUEUE = ["posix/descriptor", "posix/lock", "posix/os_error", "posix/park", "queue", "queue_wait", DOORBELL]
 EVERYWHERE = ["status", "posix/clock"]
 WAITING = ["posix/wait", READY_SET]
 
@@ -65,6 +66,9 @@ CAPABILITIES = {
     "process": PROCESS,
     "process_tree": PROCESS,
     "ring_channel": [*CHANNEL, *RING_CHANNEL, *WAITING],
+    "object_queue": QUEUE,
+    "queue_end": QUEUE,
+    "queue": QUEUE,
 }
 # Cython alone.
 WITHOUT_CORE = ["json_values"]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ipcfast.channels.local_socket import LocalSocketChannel, LocalSocketChannelServer
     from ipcfast.channels.parent import connect_parent, is_packed_mode
     from ipcfast.channels.shared_memory import SharedMemoryChannel
+    from ipcfast.channels.shutdown import ShutdownState
+    from ipcfast.channels.thread import ThreadChannel
     from ipcfast.errors import (
         AddressInUse,
         AddressNotFound,
@@ -84,10 +86,12 @@ __all__ = [
     "SendFailed",
     "SerializationError",
     "SharedMemoryChannel",
+    "ShutdownState",
     "ShuttingDown",
     "SpawnFailed",
     "SpawnNotFound",
     "SpawnNotPermitted",
+    "ThreadChannel",
     "__version__",
     "connect",
     "connect_parent",
@@ -111,6 +115,8 @@ _HOMES = {
     "connect_parent": "channels.parent",
     "is_packed_mode": "channels.parent",
     "SharedMemoryChannel": "channels.shared_memory",
+    "ShutdownState": "channels.shutdown",
+    "ThreadChannel": "channels.thread",
     "Child": "processes.spawn",
     "spawn": "processes.spawn",
     "IpcError": "protocol.messages",

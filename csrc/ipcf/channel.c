@@ -277,6 +277,25 @@ void ipcf_channel_close(ipcf_channel *channel)
     ipcf_lock_release(&channel->send_lock);
 }
 
+ipcf_status ipcf_channel_drain(ipcf_channel *channel, uint64_t deadline_ns,
+                               ipcf_error *error)
+{
+    ipcf_lock *locks[] = {&channel->send_lock, &channel->receive_lock};
+    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) {
+        /* After a fork the lock may be held by a thread that is not here. acquire: pairs
+         * with the exchange in ipcf_channel_abandon */
+        if (ipcf_load_acquire(&channel->state) == IPCF_STATE_FORKED)
+            return ipcf_fail(error, IPCF_FORKED, "channel", 0, 0);
+        if (!ipcf_lock_try(locks[i])) {
+            ipcf_status status = ipcf_lock_acquire(locks[i], deadline_ns);
+            if (status != IPCF_OK)
+                return ipcf_fail(error, status, "an operation under way", 0, 0);
+        }
+        ipcf_lock_release(locks[i]);
+    }
+    return IPCF_OK;
+}
+
 void ipcf_channel_destroy(ipcf_channel *channel)
 {
     /* After a fork the locks may be held by threads that are not here. */

@@ -287,6 +287,11 @@ void ipcf_channel_destroy(ipcf_channel *channel);
  * fork may stay. */
 void ipcf_channel_abandon(ipcf_channel *channel);
 
+/* Wait until the operations that are under way in both directions have left. OK,
+ * TIMEOUT, INTERRUPTED, FORKED; in any other state of the channel as well. */
+IPCF_MUST_CHECK ipcf_status ipcf_channel_drain(ipcf_channel *channel,
+                                               uint64_t deadline_ns, ipcf_error *error);
+
 /* ---- for the kinds of channel ---------------------------------------------------- */
 
 /* Set up the common part in zeroed memory; takes over the stream on OK. watch: notice

@@ -147,6 +147,43 @@ static void close_waits_for_a_message_in_use(void)
     }
 }
 
+static void *drain_it(void *argument)
+{
+    ipcf_status status;
+    uint64_t deadline = hang_bound();
+    while ((status = ipcf_channel_drain(argument, deadline, NULL)) == IPCF_INTERRUPTED)
+        continue;
+    CHECK_OK(status);
+    return NULL;
+}
+
+static void draining_waits_for_what_is_under_way(void)
+{
+    for (size_t kind = 0; kind < COUNT(openers); kind++) {
+        both_ends ends;
+        ipcf_message message;
+        openers[kind](&ends);
+        CHECK_OK(ipcf_channel_drain(ends.ours, IPCF_NO_WAIT, NULL));
+        send_text(ends.theirs, "in use");
+        CHECK_OK(begin_until(ends.ours, hang_bound(), &message, NULL));
+        CHECK_STATUS(ipcf_channel_drain(ends.ours, IPCF_NO_WAIT, NULL), IPCF_TIMEOUT);
+        uint64_t deadline = ipcf_clock_ns() + 5000000;
+        CHECK_STATUS(ipcf_channel_drain(ends.ours, deadline, NULL), IPCF_TIMEOUT);
+        CHECK(ipcf_clock_ns() >= deadline);
+        pthread_t ender = start_thread(shut_it_down, ends.ours);
+        wait_for_state(ends.ours, IPCF_STATE_SHUT_DOWN);
+        pthread_t draining = start_thread(drain_it, ends.ours);
+        CHECK(memcmp(message.data, "in use", 6) == 0);
+        ipcf_channel_finish(ends.ours);
+        join(draining);
+        join(ender);
+        ipcf_channel_close(ends.ours);
+        CHECK_OK(ipcf_channel_drain(ends.ours, IPCF_NO_WAIT, NULL));
+        ipcf_channel_destroy(ends.ours);
+        ipcf_channel_destroy(ends.theirs);
+    }
+}
+
 #define HUGE_BODY ((size_t)4 << 30)
 
 static void *send_huge(void *argument)
@@ -264,6 +301,7 @@ static void abandon_both(void *argument)
         CHECK_STATUS(send_until(channel, "no", 2, hang_bound()), IPCF_FORKED);
         CHECK_STATUS(ipcf_channel_poll(channel, hang_bound(), NULL), IPCF_FORKED);
         CHECK_STATUS(ipcf_channel_ready_handle(channel, &handle, NULL), IPCF_FORKED);
+        CHECK_STATUS(ipcf_channel_drain(channel, hang_bound(), NULL), IPCF_FORKED);
         ipcf_channel_shut_down(channel);
         ipcf_channel_close(channel);
         ipcf_channel_destroy(channel);
@@ -322,6 +360,7 @@ int main(void)
     RUN(ending_races_with_everything);
     RUN(whoever_ends_it_the_goodbye_is_said);
     RUN(close_waits_for_a_message_in_use);
+    RUN(draining_waits_for_what_is_under_way);
     RUN(shut_down_does_not_wait_for_a_long_message);
     RUN(a_broken_channel_keeps_saying_why);
     RUN(what_cannot_be_opened_takes_nothing);

@@ -7,6 +7,13 @@ from libc.stdint cimport int32_t, int64_t, intptr_t, uint8_t, uint16_t, uint32_t
 cdef extern from "ipcf/platform.h" nogil:
     ctypedef intptr_t ipcf_handle
     ipcf_handle IPCF_NO_HANDLE
+    void ipcf_thread_yield()
+
+
+cdef extern from "ipcf/atomic.h" nogil:
+    ctypedef uint32_t ipcf_atomic_u32
+    uint32_t ipcf_add_seq_cst(ipcf_atomic_u32 *word, uint32_t value)
+    bint ipcf_compare_exchange_acq_rel(ipcf_atomic_u32 *word, uint32_t *expected, uint32_t desired)
 
 
 cdef extern from "ipcf/status.h" nogil:
@@ -248,6 +255,7 @@ cdef extern from "ipcf/channel.h" nogil:
     ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel, ipcf_handle *handle, ipcf_error *error)
     ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
     void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer, ipcf_handle *process)
+    ipcf_status ipcf_channel_drain(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
     void ipcf_channel_shut_down(ipcf_channel *channel)
     void ipcf_channel_close(ipcf_channel *channel)
     void ipcf_channel_destroy(ipcf_channel *channel)
@@ -302,3 +310,54 @@ cdef extern from "ipcf/stream_channel.h" nogil:
                                                 ipcf_error *error)
     ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel, ipcf_stream *stream,
                                                    ipcf_error *error)
+
+
+cdef extern from "ipcf/queue.h" nogil:
+    const uint8_t IPCF_QUEUE_ANY_KIND
+    const uint64_t IPCF_SLEEP_FIRST_NS
+    const uint64_t IPCF_SLEEP_MAX_NS
+
+    ctypedef enum ipcf_queue_direction:
+        IPCF_QUEUE_FOR_ITEM
+        IPCF_QUEUE_FOR_ROOM
+
+    ctypedef struct ipcf_baton:
+        pass
+
+    ctypedef struct ipcf_queue:
+        pass
+
+    ctypedef struct ipcf_queue_item:
+        void *pointer
+        uint64_t size
+        uint8_t kind
+
+    ctypedef struct ipcf_queue_wait:
+        pass
+
+    ipcf_status ipcf_queue_init(ipcf_queue *queue, uint64_t capacity, uint64_t spin_ns, ipcf_baton *baton,
+                                ipcf_error *error)
+    void ipcf_queue_destroy(ipcf_queue *queue)
+    void ipcf_queue_abandon(ipcf_queue *queue)
+    void ipcf_queue_close(ipcf_queue *queue)
+    bint ipcf_queue_is_closed(const ipcf_queue *queue)
+    bint ipcf_queue_has_item(const ipcf_queue *queue)
+    ipcf_status ipcf_queue_try_push(ipcf_queue *queue, const ipcf_queue_item *item)
+    ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_size, ipcf_queue_item *item)
+    uint64_t ipcf_queue_length(const ipcf_queue *queue)
+    uint64_t ipcf_queue_peak(const ipcf_queue *queue)
+    void ipcf_queue_wait_begin(ipcf_queue_wait *wait, ipcf_queue *queue, ipcf_queue_direction direction,
+                               uint64_t deadline_ns, uint64_t nap_ns)
+    ipcf_status ipcf_queue_wait_on(ipcf_queue_wait *wait)
+    void ipcf_queue_wait_end(ipcf_queue_wait *wait, bint has_taken)
+    ipcf_status ipcf_queue_drain(ipcf_queue *queue, ipcf_queue_direction direction, uint64_t deadline_ns,
+                                 uint64_t nap_ns)
+    void ipcf_baton_give(ipcf_baton *baton)
+    void ipcf_baton_keep(ipcf_baton *baton)
+    ipcf_status ipcf_queue_ready_handle(ipcf_queue *queue, ipcf_handle *handle, ipcf_error *error)
+    void ipcf_queue_close_handle(ipcf_queue *queue)
+
+
+# With the GIL, which the visitor may need.
+cdef extern from "ipcf/queue.h":
+    int ipcf_queue_visit(ipcf_queue *queue, int (*visit)(void *, void *) noexcept, void *argument)

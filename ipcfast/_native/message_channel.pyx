@@ -11,7 +11,7 @@ from libc.stdint cimport uint64_t
 from ipcfast._native.csrc cimport (
     IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_OK, IPCF_STATE_CLOSED,
     IPCF_NO_HANDLE, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_abandon,
-    ipcf_channel_close, ipcf_channel_destroy, ipcf_channel_options, ipcf_channel_poll,
+    ipcf_channel_close, ipcf_channel_destroy, ipcf_channel_drain, ipcf_channel_options, ipcf_channel_poll,
     ipcf_channel_ready_handle, ipcf_channel_set_peer, ipcf_channel_shut_down, ipcf_error, ipcf_handle,
     ipcf_peer, ipcf_status,
 )
@@ -120,6 +120,19 @@ cdef class MessageChannel:
         if status != IPCF_OK and status != IPCF_TIMEOUT:
             self.fail(status, &error, "poll")
         return status == IPCF_OK
+
+    def drain(self, timeout=None):
+        """Wait until the operations under way have left; see ipcfast.IpcChannel.wait_for_drain."""
+        cdef uint64_t deadline = deadline_of(timeout)
+        cdef ipcf_error error
+        cdef ipcf_status status = IPCF_INTERRUPTED
+        while status == IPCF_INTERRUPTED:
+            with nogil:
+                status = ipcf_channel_drain(self.channel, deadline, &error)
+            if status == IPCF_INTERRUPTED:
+                PyErr_CheckSignals()
+        if status != IPCF_OK:
+            self.fail(status, &error, "drain")
 
     def fileno(self):
         """Return a descriptor that is readable while poll is true; see ipcfast.IpcChannel.fileno."""

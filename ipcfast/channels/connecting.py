@@ -7,6 +7,7 @@ import weakref
 from typing import ClassVar
 
 from ipcfast.channels.ipc_channel import IpcChannel
+from ipcfast.channels.shutdown import ShutdownState, join
 from ipcfast.errors import ChannelClosed
 from ipcfast.transports.address import named_address
 from ipcfast.transports.connecting import ConnectingTransport
@@ -36,6 +37,7 @@ class ConnectingChannel(IpcChannel):
         is_server: bool = False,
         timeout: float | None = CONNECT_TIMEOUT,
         transport: Transport | None = None,
+        shutdown_state: ShutdownState | None = None,
     ) -> None:
         super().__init__(name, codec=options.codec)  # before the address is taken
         if transport is None:
@@ -55,6 +57,7 @@ class ConnectingChannel(IpcChannel):
                 on_open=move_over,
             )
         self._attach(transport)
+        join(self, shutdown_state)
 
     def open(self) -> None:
         """Connect, or as the server wait for the client. Does nothing when that has been done (R60).

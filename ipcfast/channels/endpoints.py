@@ -6,6 +6,7 @@ from __future__ import annotations
 from ipcfast.channels.connecting import CONNECT_TIMEOUT
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.listener import Listener, channel_of
+from ipcfast.channels.shutdown import ShutdownState
 from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Options
@@ -24,6 +25,7 @@ def listen(
     read_ahead_limit: int = Options.read_ahead_limit,
     spin_us: int = Options.spin_us,
     capacity_limit: int = Options.capacity_limit,
+    shutdown_state: ShutdownState | None = None,
 ) -> Listener:
     r"""Own an address, from this call until ``close``; clients may connect at once.
 
@@ -31,7 +33,8 @@ def listen(
     Content-Length are recognised by their first byte.
 
     Args:
-        address: ``local://name``, ``shm://name`` (the same), or ``unix:///absolute/path``.
+        address: ``local://name``, ``shm://name`` (the same), ``unix:///absolute/path``, or ``thread://name``
+            for clients in this process.
         prefix: None for the private directory of this user (see below); "auroraview" means
             ``/tmp/auroraview_<name>`` (``\\.\pipe\auroraview_<name>``), any other text likewise.
         framing: "length" is ipcfast's own, with a handshake. With "lines" and "content-length" a client that
@@ -44,6 +47,9 @@ def listen(
         spin_us: Microseconds of looking before sleeping; 0 sleeps at once.
         capacity_limit: Bytes of the ring of each direction that a client of shared memory gets at most, at
             least 4096; one that asks for more gets the largest power of two within it.
+        shutdown_state: What the listener and the channels of all its clients end with.
+
+    On ``thread://`` objects pass as they are: ``framing``, ``codec`` and limits in bytes mean nothing there.
 
     The private directory is ``IPCFAST_RUNTIME_DIR`` where set, else ``/run/user/<uid>/ipcfast``, else
     ``/tmp/ipcfast-<uid>``, with mode 0700.
@@ -52,10 +58,11 @@ def listen(
         AddressInUse: A live server owns the address; it is left alone. What a dead one left is taken over.
         PermissionDenied: The socket or its directory is another user's, or open to others.
         IoError: The system refused.
+        ShuttingDown: ``shutdown_state`` is shut down already.
         TypeError, ValueError: The address or an option is none.
     """
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity_limit=capacity_limit)
-    return Listener(parse_address(address, prefix=prefix), options)
+    return Listener(parse_address(address, prefix=prefix), options, shutdown_state=shutdown_state)
 
 
 def connect(
@@ -69,12 +76,14 @@ def connect(
     read_ahead_limit: int = Options.read_ahead_limit,
     spin_us: int = Options.spin_us,
     capacity: int = Options.capacity,
+    queue_capacity: int = Options.queue_capacity,
+    shutdown_state: ShutdownState | None = None,
 ) -> IpcChannel:
     """Connect to a listener, and wait for one that is just starting.
 
     Args:
-        address: ``shm://name`` for shared memory, ``local://name`` for the socket, or
-            ``unix:///absolute/path``.
+        address: ``shm://name`` for shared memory, ``local://name`` for the socket,
+            ``unix:///absolute/path``, or ``thread://name`` for a listener of this process.
         timeout: Seconds for the server to be there and to accept; None waits for ever. With 0 there is one
             attempt, and a server that is there still has 5 s to accept.
         prefix: As for ``listen``; both sides must give the same.
@@ -86,21 +95,28 @@ def connect(
         capacity: Bytes of the ring of each direction, for shared memory: made a power of two from 4 KiB to
             64 MiB, and no more than the listener allows (``capacity_limit``). Larger messages pass as well,
             piece by piece.
+        queue_capacity: Messages that may be on their way in each direction of ``thread://``.
+        shutdown_state: What the channel ends with.
 
     Returns:
-        A SharedMemoryChannel for ``shm://``, else a LocalSocketChannel.
+        A SharedMemoryChannel for ``shm://``, a ThreadChannel for ``thread://``, else a LocalSocketChannel.
 
     Raises:
         AddressNotFound: Nobody listened there all the while.
         PermissionDenied: The address or the server is another user's.
         ConnectError: The server refused (its reason is told), or speaks another framing.
         ChannelTimeout: The server is there, but did not accept in time.
+        ShuttingDown: ``shutdown_state`` is shut down already.
         TypeError, ValueError: The address, the timeout or an option is none.
     """
-    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)
+    options = Options(
+        framing, codec, message_limit, read_ahead_limit, spin_us, capacity, queue_capacity=queue_capacity
+    )
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
     where = parse_address(address, prefix=prefix)
-    return channel_of(open_connection(where, options, timeout), where.name, codec)
+    if shutdown_state is not None:
+        shutdown_state.check()
+    return channel_of(open_connection(where, options, timeout), where.name, codec, shutdown_state)
 
 
 def pair(
@@ -112,23 +128,32 @@ def pair(
     read_ahead_limit: int = Options.read_ahead_limit,
     spin_us: int = Options.spin_us,
     capacity: int = Options.capacity,
+    queue_capacity: int = Options.queue_capacity,
+    shutdown_state: ShutdownState | None = None,
 ) -> tuple[IpcChannel, IpcChannel]:
     """Return both ends of a channel within this process: for tests, and between threads.
 
     Args:
-        kind: "local" or "shm".
+        kind: "local", "shm" or "thread".
         framing: As for ``listen``; "shm" has only "length".
         codec: As for ``listen``.
         message_limit: As for ``listen``.
         read_ahead_limit: As for ``listen``.
         spin_us: As for ``listen``.
         capacity: As for ``connect``, without a listener's limit.
+        queue_capacity: As for ``connect``.
+        shutdown_state: What both ends end with. None: each has its own; ``ThreadChannel.pair`` shares one.
 
     Raises:
         TypeError, ValueError: ``kind`` or an option is none of these.
         IoError: The system refused.
     """
-    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity)
+    options = Options(
+        framing, codec, message_limit, read_ahead_limit, spin_us, capacity, queue_capacity=queue_capacity
+    )
     codec_named(codec)
     one, other = open_pair(kind, options)
-    return channel_of(one, f"{kind}_a", codec), channel_of(other, f"{kind}_b", codec)
+    return (
+        channel_of(one, f"{kind}_a", codec, shutdown_state),
+        channel_of(other, f"{kind}_b", codec, shutdown_state),
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
+from ipcfast.channels.shutdown import ShutdownState, join, state_of
 from ipcfast.errors import (
     ChannelClosed,
     ChannelTimeout,
@@ -78,14 +79,23 @@ class IpcChannel:
     channel; and below those that are particular to a method.
     """
 
-    def __init__(self, name: str = "", *, transport: Transport | None = None, codec: str = "json") -> None:
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        transport: Transport | None = None,
+        codec: str = "json",
+        shutdown_state: ShutdownState | None = None,
+    ) -> None:
         self._name = name
         self._codec = codec_named(codec)
         self._transport: Transport | None = None
         self._is_shutdown = False
         self._is_closed = False
+        self._shutdown_state: ShutdownState | None = None
         if transport is not None:
             self._attach(transport)
+        join(self, shutdown_state)
 
     def _attach(self, transport: Transport) -> None:
         """Begin to use a transport."""
@@ -280,11 +290,40 @@ class IpcChannel:
     def shutdown(self) -> None:
         """End both directions gracefully (R21): the peer receives all that was sent, then Disconnected.
 
-        On this side every call, also one that is blocked, raises ShuttingDown at once. Idempotent.
+        On this side every call, also one that is blocked, raises ShuttingDown at once. Everything that has
+        the same ShutdownState ends as well (R87). Idempotent.
         """
+        if self._shutdown_state is not None:
+            self._shutdown_state.shutdown()
+        self._end_gracefully()
+
+    def _end_gracefully(self) -> None:
+        """Shut this channel down alone: what its ShutdownState does with each of its channels."""
         self._is_shutdown = True
         if self._transport is not None:
             self._transport.shutdown()
+
+    @property
+    def shutdown_state(self) -> ShutdownState:
+        """What the channel ends with: what it was made with, else a state of its own (R85)."""
+        return state_of(self)
+
+    def wait_for_drain(self, timeout: float | None = None) -> None:
+        """Wait until the calls that are under way on this side have returned (R23).
+
+        Most useful after ``shutdown``: then no new ones begin. What ``begin_operation`` of the state guards
+        is waited for by ``ShutdownState.drain``.
+
+        Args:
+            timeout: Seconds; None waits for ever, 0 looks once.
+
+        Raises:
+            ChannelTimeout: A call is still under way: a receive that waits, for instance.
+        """
+        if self._transport is not None:
+            self._transport.drain(timeout)
+
+    _drain = wait_for_drain
 
     def is_shutdown(self) -> bool:
         """Return whether ``shutdown`` or ``close`` was called on this side, or it is the parent's (R22)."""

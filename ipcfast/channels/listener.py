@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TypeVar
 
+from ipcfast._native.queue import QueueChannel
 from ipcfast.channels.ipc_channel import IpcChannel
-from ipcfast.errors import ChannelClosed
+from ipcfast.channels.shutdown import ShutdownState, join
+from ipcfast.errors import ChannelClosed, ShuttingDown
 from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.acceptor import Acceptor
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import Opened, Options
+from ipcfast.transports.thread import ThreadAcceptor
 
 __all__ = ["Listener", "channel_of"]
 
@@ -21,6 +24,8 @@ _SelfT = TypeVar("_SelfT", bound="Listener")
 
 class Listener:
     """Accepts clients at one address: of shared memory, of the local socket, and of sniffed framings alike.
+
+    At ``thread://`` it accepts threads of this process, which no greeting is needed for.
 
     Clients are greeted within ``accept``, all at the same time: one that is slow or silent does not hold up
     the others, and is dropped after 5 s. There is no thread, so nobody is greeted while nobody accepts.
@@ -31,10 +36,20 @@ class Listener:
     with the parent: in the child it raises ChannelClosed.
     """
 
-    def __init__(self, address: Address, options: Options) -> None:
+    def __init__(
+        self, address: Address, options: Options, *, shutdown_state: ShutdownState | None = None
+    ) -> None:
         self._name = address.name
         self._codec = codec_named(options.codec).name  # before the address is taken
-        self._acceptor = Acceptor(address, options)
+        self._shutdown_state: ShutdownState | None = None
+        if shutdown_state is not None:
+            shutdown_state.check()
+        self._acceptor: Acceptor | ThreadAcceptor
+        if address.scheme == "thread":
+            self._acceptor = ThreadAcceptor(address, options)
+        else:
+            self._acceptor = Acceptor(address, options)
+        join(self, shutdown_state)
 
     @property
     def address(self) -> str:
@@ -60,19 +75,34 @@ class Listener:
         Raises:
             ChannelTimeout: No client was ready in time.
             ChannelClosed: ``close`` was called, before or meanwhile.
+            ShuttingDown: The ShutdownState that it was made with is shut down.
             IpcChannelError: Called by a signal handler that has interrupted ``accept`` in this thread.
             TypeError, ValueError: The timeout is no number.
         """
-        return channel_of(self._acceptor.accept(timeout), self._name, self._codec)
+        state = self._shutdown_state
+        try:
+            opened = self._acceptor.accept(timeout)
+        except ChannelClosed:
+            if state is not None:
+                state.check()
+            raise
+        return channel_of(opened, self._name, self._codec, state)
 
     def __iter__(self) -> Iterator[IpcChannel]:
         """Give client after client, until the listener is closed."""
         while True:
             try:
                 channel = self.accept()
-            except ChannelClosed:
+            except (ChannelClosed, ShuttingDown):
                 return
             yield channel
+
+    def _end_gracefully(self) -> None:
+        """Do what the ShutdownState does with its listeners: a client that comes now finds nobody."""
+        self.close()
+
+    def _drain(self, timeout: float | None) -> None:
+        """Return at once: nothing that a listener has could be lost."""
 
     def close(self) -> None:
         """Give the address back; a blocked ``accept`` raises ChannelClosed. Channels stay. Idempotent."""
@@ -93,12 +123,20 @@ class Listener:
         return f"<{type(self).__name__} {self.address} {'closed' if self.closed else 'open'}>"
 
 
-def channel_of(opened: Opened, name: str, codec: str) -> IpcChannel:
+def channel_of(
+    opened: Opened, name: str, codec: str, shutdown_state: ShutdownState | None = None
+) -> IpcChannel:
     """Return the channel around a transport that is ready."""
     # Here and not above: the classes offer .server(), which gives a listener.
     from ipcfast.channels.local_socket import LocalSocketChannel
     from ipcfast.channels.shared_memory import SharedMemoryChannel
+    from ipcfast.channels.thread import ThreadChannel
 
+    transport = opened.transport
+    if isinstance(transport, QueueChannel):
+        return ThreadChannel(name, shutdown_state=shutdown_state, transport=transport)
     if opened.is_ring:
-        return SharedMemoryChannel(name, codec=codec, transport=opened.transport)
-    return LocalSocketChannel(name, framing=opened.framing, codec=codec, transport=opened.transport)
+        return SharedMemoryChannel(name, codec=codec, transport=transport, shutdown_state=shutdown_state)
+    return LocalSocketChannel(
+        name, framing=opened.framing, codec=codec, transport=transport, shutdown_state=shutdown_state
+    )

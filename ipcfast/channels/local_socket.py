@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from ipcfast.channels.connecting import CONNECT_TIMEOUT, ConnectingChannel
 from ipcfast.channels.listener import Listener
+from ipcfast.channels.shutdown import ShutdownState
 from ipcfast.transports.address import named_address
 from ipcfast.transports.contract import Options, Transport
 
@@ -37,6 +38,7 @@ class LocalSocketChannel(ConnectingChannel):
         codec: "json", "msgpack", "raw" or "pickle"; both sides must name the same.
         timeout: Seconds that connecting, or accepting, may take; None for ever.
         transport: What moves the messages, where there is a connection already.
+        shutdown_state: What the channel ends with.
     """
 
     WINDOWS_PIPE_PREFIX = rf"\\.\pipe\{PREFIX}_"
@@ -52,6 +54,7 @@ class LocalSocketChannel(ConnectingChannel):
         codec: str = Options.codec,
         timeout: float | None = CONNECT_TIMEOUT,
         transport: Transport | None = None,
+        shutdown_state: ShutdownState | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -60,11 +63,18 @@ class LocalSocketChannel(ConnectingChannel):
             is_server=is_server,
             timeout=timeout,
             transport=transport,
+            shutdown_state=shutdown_state,
         )
 
     @classmethod
     def server(
-        cls, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = Options.codec
+        cls,
+        name: str,
+        *,
+        prefix: str | None = PREFIX,
+        framing: str = FRAMING,
+        codec: str = Options.codec,
+        shutdown_state: ShutdownState | None = None,
     ) -> LocalSocketChannelServer:
         """Listen under a name (R59). Clients may connect from now on, so start them afterwards (R92).
 
@@ -73,7 +83,9 @@ class LocalSocketChannel(ConnectingChannel):
             PermissionDenied: The socket of that name is another user's.
             ValueError: The name or an option is none.
         """
-        return LocalSocketChannelServer(name, prefix=prefix, framing=framing, codec=codec)
+        return LocalSocketChannelServer(
+            name, prefix=prefix, framing=framing, codec=codec, shutdown_state=shutdown_state
+        )
 
     @classmethod
     def connect(
@@ -84,6 +96,7 @@ class LocalSocketChannel(ConnectingChannel):
         framing: str = FRAMING,
         codec: str = Options.codec,
         timeout: float | None = CONNECT_TIMEOUT,
+        shutdown_state: ShutdownState | None = None,
     ) -> _ChannelT:
         """Connect to the server of that name, and wait for one that is just starting (R60).
 
@@ -93,7 +106,9 @@ class LocalSocketChannel(ConnectingChannel):
             ConnectError, ChannelTimeout: The server refused, or did not take us in time.
             ValueError: The name or an option is none.
         """
-        channel = cls(name, prefix=prefix, framing=framing, codec=codec, timeout=timeout)
+        channel = cls(
+            name, prefix=prefix, framing=framing, codec=codec, timeout=timeout, shutdown_state=shutdown_state
+        )
         channel.open()
         return channel
 
@@ -106,9 +121,16 @@ class LocalSocketChannelServer(Listener):
     """
 
     def __init__(
-        self, name: str, *, prefix: str | None = PREFIX, framing: str = FRAMING, codec: str = Options.codec
+        self,
+        name: str,
+        *,
+        prefix: str | None = PREFIX,
+        framing: str = FRAMING,
+        codec: str = Options.codec,
+        shutdown_state: ShutdownState | None = None,
     ) -> None:
-        super().__init__(named_address("local", name, prefix=prefix), Options(framing=framing, codec=codec))
+        options = Options(framing=framing, codec=codec)
+        super().__init__(named_address("local", name, prefix=prefix), options, shutdown_state=shutdown_state)
 
     @classmethod
     def new(
@@ -118,6 +140,7 @@ class LocalSocketChannelServer(Listener):
         prefix: str | None = PREFIX,
         framing: str = FRAMING,
         codec: str = Options.codec,
+        shutdown_state: ShutdownState | None = None,
     ) -> _ServerT:
         """Do what the constructor does, under the name that the documents give it (R61)."""
-        return cls(name, prefix=prefix, framing=framing, codec=codec)
+        return cls(name, prefix=prefix, framing=framing, codec=codec, shutdown_state=shutdown_state)

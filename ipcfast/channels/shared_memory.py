@@ -7,6 +7,7 @@ from typing import ClassVar, TypeVar
 
 from ipcfast.channels.connecting import CONNECT_TIMEOUT, ConnectingChannel
 from ipcfast.channels.listener import Listener
+from ipcfast.channels.shutdown import ShutdownState
 from ipcfast.transports.address import named_address
 from ipcfast.transports.contract import Options, Transport
 
@@ -32,6 +33,7 @@ class SharedMemoryChannel(ConnectingChannel):
             KiB to 64 MiB, and no more than the server allows. Larger messages pass as well, piece by piece.
         timeout: Seconds that connecting, or accepting, may take; None for ever.
         transport: What moves the messages, where there is a connection already.
+        shutdown_state: What the channel ends with.
     """
 
     _scheme: ClassVar[str] = "shm"
@@ -46,6 +48,7 @@ class SharedMemoryChannel(ConnectingChannel):
         capacity: int = Options.capacity,
         timeout: float | None = CONNECT_TIMEOUT,
         transport: Transport | None = None,
+        shutdown_state: ShutdownState | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -54,10 +57,18 @@ class SharedMemoryChannel(ConnectingChannel):
             is_server=is_server,
             timeout=timeout,
             transport=transport,
+            shutdown_state=shutdown_state,
         )
 
     @classmethod
-    def server(cls, name: str, *, prefix: str | None = None, codec: str = Options.codec) -> Listener:
+    def server(
+        cls,
+        name: str,
+        *,
+        prefix: str | None = None,
+        codec: str = Options.codec,
+        shutdown_state: ShutdownState | None = None,
+    ) -> Listener:
         """Listen under a name; it serves clients of the local socket as well.
 
         Raises:
@@ -65,7 +76,8 @@ class SharedMemoryChannel(ConnectingChannel):
             PermissionDenied: The socket of that name, or the private directory, is another user's.
             ValueError: The name or an option is none.
         """
-        return Listener(named_address("shm", name, prefix=prefix), Options(codec=codec))
+        address = named_address("shm", name, prefix=prefix)
+        return Listener(address, Options(codec=codec), shutdown_state=shutdown_state)
 
     @classmethod
     def connect(
@@ -76,6 +88,7 @@ class SharedMemoryChannel(ConnectingChannel):
         codec: str = Options.codec,
         capacity: int = Options.capacity,
         timeout: float | None = CONNECT_TIMEOUT,
+        shutdown_state: ShutdownState | None = None,
     ) -> _ChannelT:
         """Connect to the server of that name, and wait for one that is just starting.
 
@@ -85,6 +98,13 @@ class SharedMemoryChannel(ConnectingChannel):
             ConnectError, ChannelTimeout: The server refused, or did not take us in time.
             ValueError: The name or an option is none.
         """
-        channel = cls(name, prefix=prefix, codec=codec, capacity=capacity, timeout=timeout)
+        channel = cls(
+            name,
+            prefix=prefix,
+            codec=codec,
+            capacity=capacity,
+            timeout=timeout,
+            shutdown_state=shutdown_state,
+        )
         channel.open()
         return channel

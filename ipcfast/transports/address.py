@@ -23,7 +23,7 @@ __all__ = [
 
 RUNTIME_DIR_VARIABLE = "IPCFAST_RUNTIME_DIR"
 
-SCHEMES = ("local", "shm", "unix")
+SCHEMES = ("local", "shm", "unix", "thread")
 SUFFIX = ".sock"
 # The listener locks a file of this name beside the socket (csrc/ipcf/posix/listener_lock.c).
 LOCK_SUFFIX = ".lock"
@@ -44,7 +44,7 @@ class Address:
 
     Attributes:
         text: As the user wrote it.
-        scheme: "local", "shm" or "unix".
+        scheme: "local", "shm", "unix" or "thread".
         name: The name, or for "unix" the path.
         prefix: What stands before the name, None for the private directory.
     """
@@ -94,7 +94,7 @@ class Address:
 
 
 def parse_address(text: str, *, prefix: str | None = None) -> Address:
-    r"""Read ``local://name``, ``shm://name`` or ``unix:///path``.
+    r"""Read ``local://name``, ``shm://name``, ``thread://name`` or ``unix:///path``.
 
     ``local://x`` and ``shm://x`` are one address; only what the client asks for differs. With a prefix the
     socket is ``/tmp/<prefix>_<name>`` (``\\.\pipe\<prefix>_<name>``), without one it lies in the private
@@ -107,7 +107,9 @@ def parse_address(text: str, *, prefix: str | None = None) -> Address:
     check_text("address", text)
     scheme, separator, name = text.partition("://")
     if not separator or scheme not in SCHEMES:
-        raise ValueError(f"address {text!r} is not one of local://name, shm://name, unix:///path")
+        raise ValueError(
+            f"address {text!r} is not one of local://name, shm://name, thread://name, unix:///path"
+        )
     if scheme != "unix":
         return named_address(scheme, name, prefix=prefix)
     if prefix is not None:
@@ -118,7 +120,7 @@ def parse_address(text: str, *, prefix: str | None = None) -> Address:
 
 
 def named_address(scheme: str, name: str, *, prefix: str | None = None) -> Address:
-    """Return the address ``local://name`` or ``shm://name``.
+    """Return the address ``local://name``, ``shm://name`` or ``thread://name``.
 
     Raises:
         TypeError, ValueError: As ``parse_address``.

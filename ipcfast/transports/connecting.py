@@ -221,6 +221,15 @@ class ConnectingTransport:
         transport, left = self._try_reach(timeout)
         return transport is not None and transport.poll(left)
 
+    def drain(self, timeout: float | None = None) -> None:
+        """Wait until the operations that are under way have left, and who connects among them."""
+        timeout = checked_timeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._turn.take(timeout, lambda: True, self._drop_if_ended) is None:
+            raise ChannelTimeout(f"drain: the channel at {self._address.text} is still connecting")
+        if self._transport is not None:
+            self._transport.drain(remaining(deadline))
+
     # ---- what it is
 
     def fileno(self) -> int:

@@ -21,6 +21,7 @@ OWN_FRAMING = "length"
 
 # The handshake's frames must pass: the longest is a refusal.
 MESSAGE_LIMIT_MIN = 1024
+QUEUE_CAPACITY_MAX = 1 << 30
 _MIB = 1 << 20
 _LIMIT_MAX = (1 << 63) - 1
 
@@ -28,9 +29,10 @@ _LIMIT_MAX = (1 << 63) - 1
 class Transport(Protocol):
     """Whole messages as bytes, both ways, safe from several threads.
 
-    ``_native.StreamChannel`` and ``_native.RingChannel`` are transports. ``timeout`` is in seconds, None is
-    for ever, 0 a single attempt that never sleeps. Every blocked call ends with the timeout, Ctrl-C,
-    ``close`` or ``shutdown`` from any thread, and the peer's end.
+    ``_native.StreamChannel`` and ``_native.RingChannel`` are transports; so is ``_native.QueueChannel``,
+    whose documents are objects of any kind. ``timeout`` is in seconds, None is for ever, 0 a single attempt
+    that never sleeps. Every blocked call ends with the timeout, Ctrl-C, ``close`` or ``shutdown`` from any
+    thread, and the peer's end.
     """
 
     def send_bytes(self, data: Buffer, timeout: float | None = None) -> None:
@@ -69,6 +71,9 @@ class Transport(Protocol):
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Return whether a receive would not wait, the peer's end included."""
         ...
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Wait until the operations that are under way have left, or raise ChannelTimeout."""
 
     def fileno(self) -> int:
         """Return a descriptor that is readable while ``poll`` is true. POSIX only."""
@@ -123,6 +128,7 @@ class Options:
         capacity: Bytes of each of the two rings of shared memory that this side asks for.
         capacity_limit: Bytes of each of the two rings that a listener gives at most, at least 4096; a client
             that asks for more gets the largest power of two within it.
+        queue_capacity: Messages of each direction that a queue between threads holds.
     """
 
     framing: str = OWN_FRAMING
@@ -132,6 +138,7 @@ class Options:
     spin_us: int = 80
     capacity: int = _MIB // 4
     capacity_limit: int = 4 * _MIB
+    queue_capacity: int = 10_000
 
     def __post_init__(self) -> None:
         if self.framing not in FRAMINGS:
@@ -149,9 +156,10 @@ class Options:
             ("capacity_limit", CAPACITY_MIN),
         ):
             check_number(name, getattr(self, name), least)
+        check_number("queue_capacity", self.queue_capacity, 1, QUEUE_CAPACITY_MAX)
 
 
-def check_number(name: str, value: object, least: int) -> None:
+def check_number(name: str, value: object, least: int, most: int = _LIMIT_MAX) -> None:
     """Refuse what is no whole number, or out of range.
 
     Raises:
@@ -161,8 +169,8 @@ def check_number(name: str, value: object, least: int) -> None:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name} is {value!r}, must be a whole number") from None
-    if not least <= number <= _LIMIT_MAX:
-        raise ValueError(f"{name} is {number}, must be between {least} and {_LIMIT_MAX}")
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {number}, must be between {least} and {most}")
 
 
 def checked_timeout(timeout: float | None) -> float | None:

@@ -33,6 +33,7 @@ from ipcfast.transports.handshake import (
 )
 from ipcfast.transports.ring import LAYOUT_VERSION, adopt_ring, close_handles, ring_pair
 from ipcfast.transports.stream import connect_stream, stream_pair
+from ipcfast.transports.thread import connect_thread, thread_opened, thread_pair
 
 __all__ = ["Opening", "open_connection", "open_pair", "patience_for_answer"]
 
@@ -161,6 +162,8 @@ def open_connection(
         ChannelClosed: ``is_given_up`` said so.
     """
     timeout = checked_timeout(timeout)
+    if address.scheme == "thread":
+        return connect_thread(address, options, timeout, is_given_up)
     opening = Opening(address, options)
     try:
         return opening.advance(timeout, patience_for_answer(timeout), is_given_up)
@@ -291,7 +294,7 @@ def open_pair(kind: str, options: Options) -> tuple[Opened, Opened]:
     """Return both ends of a transport within this process.
 
     Raises:
-        ValueError: ``kind`` is neither "local" nor "shm".
+        ValueError: ``kind`` is none of "local", "shm" and "thread".
     """
     if kind == "local":
         one, other = stream_pair(options)
@@ -301,4 +304,7 @@ def open_pair(kind: str, options: Options) -> tuple[Opened, Opened]:
             raise ValueError(f"shared memory has no framing {options.framing!r}")
         first, second = ring_pair(options)
         return Opened(first, True, OWN_FRAMING), Opened(second, True, OWN_FRAMING)
-    raise ValueError(f"pair {kind!r} is not one of 'local', 'shm'")
+    if kind == "thread":
+        front, back = thread_pair(options)
+        return thread_opened(front), thread_opened(back)
+    raise ValueError(f"pair {kind!r} is not one of 'local', 'shm', 'thread'")

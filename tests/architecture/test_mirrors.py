@@ -15,6 +15,8 @@ C_TESTS = ROOT / "csrc" / "tests"
 # Modules and C files whose test is not at the mirrored path, with the test that covers them.
 TESTED_ELSEWHERE = {
     "__init__.py": "architecture/test_exports.py",
+    "_native/object_queue.pyx": "_native/test_queue.py",
+    "_native/queue_end.pyx": "_native/test_queue.py",
 }
 C_TESTED_ELSEWHERE = {
     "posix/descriptor.c": "test_stream.c",

@@ -12,7 +12,7 @@ import pytest
 
 import ipcfast
 from ipcfast import IpcError, IpcMessage, MessageTooLarge, ReceiveFailed, SerializationError
-from tests.contracts.channels import Channels, Pair
+from tests.contracts.channels import Channels, Pair, needs
 from tests.peers import HANG, Background, connected, until_asleep
 
 __all__ = ["Carrying"]
@@ -67,6 +67,7 @@ class Carrying(Channels):
         one.send({"id": "1"})
         assert other.recv_json(HANG) == {"id": "1"}
 
+    @needs("documents")
     @pytest.mark.parametrize("value", [math.nan, b"bytes", {1: 2}, "\ud800", {"deep": object()}])
     def test_what_cannot_be_encoded_is_not_sent(self, pair: Pair, value: object) -> None:
         one, other = pair
@@ -105,6 +106,7 @@ class Carrying(Channels):
         one.close()
         assert [message.data for message in other] == list(range(10))
 
+    @needs("documents")
     def test_iteration_tells_of_a_message_that_had_to_be_skipped(self) -> None:
         one, other = ipcfast.pair(self.kind, message_limit=2000)
         with other, one:
@@ -202,6 +204,7 @@ class Carrying(Channels):
         assert other.recv_bytes_into(buffer, HANG) == 8
         assert buffer == b"12345678\0"
 
+    @needs("documents")
     def test_a_message_above_the_limit_is_skipped(self) -> None:
         one, other = ipcfast.pair(self.kind, message_limit=2000)
         with one, other:
@@ -242,6 +245,7 @@ class Carrying(Channels):
         pair[0].send_many([])
         assert not pair[1].poll()
 
+    @needs("processes")
     @pytest.mark.parametrize("role", ["numbered", "numbered_in_batches"])
     def test_a_million_messages_from_another_process(self, role: str) -> None:
         with self.peer(role, MILLION) as (channel, _):
@@ -253,6 +257,7 @@ class Carrying(Channels):
                     number += 1
             assert channel.recv_json(HANG) == MILLION
 
+    @needs("processes")
     @pytest.mark.parametrize("role", ["counting", "counting_in_batches"])
     def test_a_million_messages_to_another_process(self, role: str) -> None:
         with self.peer(role, MILLION) as (channel, _):
@@ -263,6 +268,7 @@ class Carrying(Channels):
                 channel.send_many([one.to_bytes(8, "little") for one in range(number + 1000, number + 2000)])
             assert channel.recv_json(HANG) == MILLION
 
+    @needs("processes")
     def test_both_directions_at_once(self) -> None:
         with self.peer("echo") as (channel, _):
             bodies = [bytes([number % 256]) * (number * 37 % 5000) for number in range(20_000)]
@@ -314,19 +320,21 @@ class Carrying(Channels):
         with connected(address) as (server, client):
             for channel in (server, client):
                 assert channel.name == "contract"
-                assert channel.capabilities == {"messages", "bytes"}
+                assert channel.capabilities == self.capabilities
                 assert channel.peer.pid is not None
                 assert "open" in repr(channel)
                 assert not channel.is_shutdown()
                 assert channel.peer_died is None
         assert "closed" in repr(server)
 
+    @needs("processes")
     def test_the_peer_is_the_process_at_the_other_end(self) -> None:
         with self.peer("idle", 0) as (channel, process):
             assert channel.peer.pid == process.pid
             if sys.platform != "win32":
                 assert channel.peer.uid is not None
 
+    @needs("documents")
     @pytest.mark.parametrize("codec", ["msgpack", "pickle"])
     def test_other_codecs(self, codec: str) -> None:
         one, other = ipcfast.pair(self.kind, codec=codec)
@@ -336,6 +344,7 @@ class Carrying(Channels):
             one.send(IpcMessage(type="event", event="e", data=b"x"))
             assert other.recv(HANG) == IpcMessage(type="event", event="e", data=b"x")
 
+    @needs("documents")
     def test_raw_carries_bytes_only(self) -> None:
         one, other = ipcfast.pair(self.kind, codec="raw")
         with one, other:

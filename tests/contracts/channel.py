@@ -7,9 +7,10 @@ from tests.contracts.carrying import Carrying
 from tests.contracts.death import Death
 from tests.contracts.ending import Ending
 from tests.contracts.flow import Flow
+from tests.contracts.together import Together
 
 __all__ = ["ChannelContract"]
 
 
-class ChannelContract(Carrying, Flow, Ending, Death):
+class ChannelContract(Carrying, Flow, Ending, Together, Death):
     """All parts of the suite: subclass it as ``TestSomething`` with ``kind`` set."""

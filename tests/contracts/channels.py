@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -13,9 +13,25 @@ import ipcfast
 from ipcfast import IpcChannel
 from tests.peers import HANG, PeerProcess
 
-__all__ = ["Channels", "Pair"]
+__all__ = ["Channels", "Pair", "needs"]
 
 Pair = tuple[IpcChannel, IpcChannel]
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+# What not every kind of channel has, by the names that `needs` and `Channels.features` use: the peer may be
+# another process; messages are documents of a codec, with a limit; a large message passes in pieces.
+FEATURES = frozenset({"processes", "documents", "pieces"})
+
+
+def needs(*features: str) -> Callable[[Test], Test]:
+    """Say what a channel must have for this test to mean something."""
+    assert FEATURES.issuperset(features)
+
+    def mark(test: Test) -> Test:
+        test.needs = set(features)  # type: ignore[attr-defined]
+        return test
+
+    return mark
 
 
 class Channels:
@@ -25,16 +41,27 @@ class Channels:
         kind: For ``ipcfast.pair``, and the scheme of addresses.
         capacity: Bytes that surely fill what lies between the two ends: the ring, or half of it and more.
         framing: Of the pairs within this process.
+        options: More for ``ipcfast.pair``.
+        capabilities: What channels of that kind must say that they carry.
+        features: What they have; tests that need more are no part of their suite.
     """
 
     kind: ClassVar[str]
     capacity: ClassVar[int] = 1 << 18
     framing: ClassVar[str] = "length"
+    options: ClassVar[dict[str, Any]] = {}
+    capabilities: ClassVar[set[str]] = {"messages", "bytes"}
+    features: ClassVar[frozenset[str]] = FEATURES
+
+    def __init_subclass__(cls) -> None:
+        for name in dir(cls):
+            if getattr(getattr(cls, name), "needs", set()) - cls.features:
+                setattr(cls, name, None)
 
     @pytest.fixture
     def pair(self) -> Iterator[Pair]:
         """Both ends within this process."""
-        one, other = ipcfast.pair(self.kind, capacity=self.capacity, framing=self.framing)
+        one, other = ipcfast.pair(self.kind, capacity=self.capacity, framing=self.framing, **self.options)
         with one, other:
             yield one, other
 

@@ -15,7 +15,7 @@ import pytest
 
 import ipcfast
 from ipcfast import ChannelClosed, ChannelTimeout, Disconnected, IpcChannel, IpcChannelError, ShuttingDown
-from tests.contracts.channels import Channels, Pair
+from tests.contracts.channels import Channels, Pair, needs
 from tests.contracts.flow import fill
 from tests.peers import HANG, Background, PeerProcess, connected, open_descriptors, until_asleep
 
@@ -159,6 +159,7 @@ class Ending(Channels):
         with pytest.raises(Disconnected):
             other.send_bytes(b"x" * 100_000)
 
+    @needs("processes")
     @pytest.mark.parametrize("ending", ["close", "shutdown", "exit"])
     def test_everything_another_process_sent_is_received(self, ending: str) -> None:
         with self.peer("finishing", 5000, ending) as (channel, process):
@@ -170,6 +171,7 @@ class Ending(Channels):
                 channel.recv_bytes(HANG)
             assert caught.value.peer_died is False
 
+    @needs("pieces")
     @pytest.mark.parametrize("ending", ["close", "shutdown"])
     def test_a_cut_message_is_no_orderly_end(self, pair: Pair, ending: str) -> None:
         one, other = pair
@@ -206,6 +208,7 @@ class Ending(Channels):
             with pytest.raises(TypeError, match="connect in the other process"):
                 attempt(pair[0])
 
+    @needs("pieces")
     def test_closing_leaves_a_begun_message_unfinished(self, pair: Pair) -> None:
         one, other = pair
         one.send_bytes(b"whole")
@@ -219,6 +222,7 @@ class Ending(Channels):
             with pytest.raises(Disconnected):
                 other.recv_bytes(HANG)
 
+    @needs("processes")
     def test_a_process_ends_while_its_threads_are_blocked(self, address: str) -> None:
         with ipcfast.listen(address) as listener, PeerProcess("leaving", address) as process:
             with listener.accept(HANG) as channel:
@@ -249,6 +253,7 @@ class Ending(Channels):
 
     # ---- fork
 
+    @needs("processes")
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
     def test_a_forked_child_cannot_use_the_channel_and_does_no_harm(self) -> None:
         with self.peer("forked") as (channel, process):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ipcfast import ChannelTimeout, IpcChannel
-from tests.contracts.channels import Channels, Pair
+from tests.contracts.channels import Channels, Pair, needs
 from tests.peers import HANG, Background, PeerProcess, until_asleep
 
 __all__ = ["Flow", "fill"]
@@ -66,6 +66,7 @@ class Flow(Channels):
         assert [other.recv_bytes(HANG) for _ in items] == items
         rest.result()
 
+    @needs("pieces")
     def test_a_begun_message_is_finished_by_the_next_send(self, pair: Pair) -> None:
         one, other = pair
         large = os.urandom(8 * MIB)
@@ -77,6 +78,7 @@ class Flow(Channels):
         assert other.recv_bytes(HANG) == b"next"
         sender.result()
 
+    @needs("pieces")
     def test_a_begun_message_is_finished_by_sending_nothing(self, pair: Pair) -> None:
         one, other = pair
         large = os.urandom(8 * MIB)
@@ -111,6 +113,7 @@ class Flow(Channels):
         one.send_bytes(b"only")
         assert other.recv_bytes(HANG) == b"only"
 
+    @needs("pieces")
     def test_a_receive_that_timed_out_in_mid_message_goes_on(self, pair: Pair) -> None:
         one, other = pair
         large = os.urandom(8 * MIB)
@@ -185,6 +188,7 @@ class Flow(Channels):
 
     # ---- large traffic both ways
 
+    @needs("processes")
     def test_both_sides_send_much_before_they_receive(self) -> None:
         size = 10 * MIB
         with self.peer("large_both_ways", size) as (channel, _):
@@ -261,6 +265,7 @@ class Flow(Channels):
 
     # ---- Ctrl-C
 
+    @needs("processes")
     @pytest.mark.parametrize("call", ["recv", "recv_bytes", "recv_many", "poll", "send_bytes"])
     def test_ctrl_c_interrupts_a_blocked_call(self, call: str) -> None:
         with self.peer("interrupted", call) as (channel, process):
@@ -272,6 +277,7 @@ class Flow(Channels):
                 assert len(channel.recv_bytes(HANG)) == 32 * MIB
             assert channel.recv_bytes(HANG) == b"still here"
 
+    @needs("processes")
     def test_ctrl_c_interrupts_accept(self, address: str) -> None:
         with PeerProcess("holder", address, 1) as process:
             assert process.line() == "listening"

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Declare one end of two queues of objects: what a QueueChannel does, and how it ends."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from ipcfast._native.csrc cimport IPCF_STATUS_COUNT, ipcf_atomic_u32, ipcf_queue_item, ipcf_status
+from ipcfast._native.object_queue cimport object_queue
+
+# Zeroed memory is an end without queues, on which only finish and free_end may be called.
+cdef struct queue_end:
+    object_queue *inbound
+    object_queue *outbound    # the same, where the end is its own peer
+    ipcf_atomic_u32 state    # ipcf_channel_state; once it is not OPEN, both queues are closed
+    bint drains    # what had come before SHUT_DOWN can still be received
+
+# Send one object. sent: for the ChannelTimeout of send_many.
+cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline, str action,
+                     object sent=*) except -1
+
+# Whether its state lets it receive what has come.
+cdef bint may_receive(queue_end *end) noexcept
+
+# Take the object at the head. OK: *item owns the reference. AGAIN: none there, where it does not wait. TOO_LARGE: it
+# stays, *item tells its size. Anything else raises.
+cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size, bint waits, uint64_t deadline,
+                                ipcf_queue_item *item, str action) except? IPCF_STATUS_COUNT
+
+# Whether a receive would not wait.
+cdef bint poll_end(queue_end *end, uint64_t deadline) except -1
+
+# Wait until nobody waits within this end.
+cdef int drain_end(queue_end *end, uint64_t deadline) except -1
+
+# Raise what the status means; that a queue has ended means what the own state says.
+cdef int fail(queue_end *end, ipcf_status status, str action, object sent=*) except -1
+
+# From OPEN to SHUT_DOWN, or from either to CLOSED: both directions end, and what nobody can receive is released.
+cdef void finish(queue_end *end, uint32_t ending) noexcept
+
+# In a forked child: touch nothing that another thread may have held.
+cdef void abandon(queue_end *end) noexcept
+
+cdef void free_end(queue_end *end) noexcept

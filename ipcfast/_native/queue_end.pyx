@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""One end of two queues of objects: what it does as a transport, with errors, states and the end."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from ipcfast import errors
+from ipcfast._native.csrc cimport (
+    IPCF_AGAIN, IPCF_CLOSED, IPCF_DISCONNECTED, IPCF_FORKED, IPCF_INVALID, IPCF_KIND_BYTES, IPCF_OK,
+    IPCF_QUEUE_FOR_ITEM, IPCF_QUEUE_FOR_ROOM, IPCF_SHUT_DOWN, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN,
+    IPCF_STATE_SHUT_DOWN, IPCF_STATUS_COUNT, IPCF_TIMEOUT, IPCF_TOO_LARGE, ipcf_compare_exchange_acq_rel,
+    ipcf_queue_abandon, ipcf_queue_close, ipcf_queue_close_handle, ipcf_queue_item, ipcf_queue_length, ipcf_status,
+)
+from ipcfast._native.object_queue cimport await_idle, await_item, discard, leave, put, take
+from ipcfast._native.status cimport raise_status
+
+
+cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline, str action,
+                     object sent=None) except -1:
+    cdef ipcf_status status = IPCF_FORKED
+    if end.state != IPCF_STATE_FORKED:
+        status = put(end.outbound, kind, data, size, deadline)
+    return 0 if status == IPCF_OK else fail(end, status, action, sent)
+
+
+cdef bint may_receive(queue_end *end) noexcept:
+    return end.state == IPCF_STATE_OPEN or (end.state == IPCF_STATE_SHUT_DOWN and end.drains)
+
+
+cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size, bint waits, uint64_t deadline,
+                                ipcf_queue_item *item, str action) except? IPCF_STATUS_COUNT:
+    cdef ipcf_status status = IPCF_CLOSED
+    if may_receive(end):
+        status = take(end.inbound, kind, max_size, waits, deadline, item)
+    if status == IPCF_INVALID:
+        found = "raw bytes" if item.kind == IPCF_KIND_BYTES else "an object"
+        raise errors.ReceiveFailed(
+            f"{action}: the next message is {found}; it stays at the head, receive it with the method for its kind"
+        )
+    if status != IPCF_OK and status != IPCF_AGAIN and status != IPCF_TOO_LARGE:
+        fail(end, status, action)
+    return status
+
+
+cdef bint poll_end(queue_end *end, uint64_t deadline) except -1:
+    cdef ipcf_status status = IPCF_CLOSED
+    if may_receive(end):
+        status = await_item(end.inbound, deadline)
+    if status == IPCF_OK and end.state != IPCF_STATE_OPEN and ipcf_queue_length(&end.inbound.queue) == 0:
+        status = IPCF_CLOSED
+    if status != IPCF_OK and status != IPCF_TIMEOUT:
+        fail(end, status, "poll")
+    return status == IPCF_OK
+
+
+cdef int drain_end(queue_end *end, uint64_t deadline) except -1:
+    cdef ipcf_status status = IPCF_FORKED
+    if end.state != IPCF_STATE_FORKED:
+        status = await_idle(end.outbound, IPCF_QUEUE_FOR_ROOM, deadline)
+    if status == IPCF_OK:
+        status = await_idle(end.inbound, IPCF_QUEUE_FOR_ITEM, deadline)
+    return 0 if status == IPCF_OK else fail(end, status, "drain")
+
+
+cdef int fail(queue_end *end, ipcf_status status, str action, object sent=None) except -1:
+    cdef uint32_t state = end.state
+    if status != IPCF_TIMEOUT and state != IPCF_STATE_OPEN:
+        status = IPCF_SHUT_DOWN if state == IPCF_STATE_SHUT_DOWN else IPCF_CLOSED
+        if state == IPCF_STATE_FORKED:
+            status = IPCF_FORKED
+    raise_status(status, NULL, action, False if status == IPCF_DISCONNECTED else None, sent)
+
+
+cdef void finish(queue_end *end, uint32_t ending) noexcept:
+    cdef uint32_t before = end.state
+    if end.inbound == NULL or end.outbound == NULL:
+        return
+    while before == IPCF_STATE_OPEN or (before == IPCF_STATE_SHUT_DOWN and ending == IPCF_STATE_CLOSED):
+        if ipcf_compare_exchange_acq_rel(&end.state, &before, ending):
+            ipcf_queue_close(&end.outbound.queue)
+            ipcf_queue_close(&end.inbound.queue)
+            if ending == IPCF_STATE_CLOSED or not end.drains:
+                discard(end.inbound)
+            if ending == IPCF_STATE_CLOSED:
+                ipcf_queue_close_handle(&end.inbound.queue)
+            return
+
+
+cdef void abandon(queue_end *end) noexcept:
+    end.state = IPCF_STATE_FORKED
+    if end.inbound != NULL and end.outbound != NULL:
+        ipcf_queue_abandon(&end.inbound.queue)
+        ipcf_queue_abandon(&end.outbound.queue)
+
+
+cdef void free_end(queue_end *end) noexcept:
+    if end.inbound != NULL:
+        leave(end.inbound)
+    if end.outbound != NULL:
+        leave(end.outbound)

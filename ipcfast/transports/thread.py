@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Makes transports between the threads of this process: pairs of queues, and listeners that hand them out."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ipcfast._native.queue import QueueChannel
+from ipcfast.errors import AddressInUse, AddressNotFound, ChannelClosed, ChannelTimeout, ConnectError
+from ipcfast.transports.address import Address
+from ipcfast.transports.contract import OWN_FRAMING, Opened, Options, checked_timeout
+from ipcfast.transports.handshake import HANDSHAKE_SECONDS
+
+__all__ = ["ThreadAcceptor", "connect_thread", "thread_loop", "thread_opened", "thread_pair"]
+
+# How often a client that waits looks whether it is still wanted.
+LOOK_SECONDS = 0.05
+
+# Who listens in this process, by prefix and name. The condition guards it and all that its acceptors hold.
+# Its lock can be taken again by the thread that has it: a signal handler may close what the thread waits for.
+_listening: dict[tuple[str | None, str], ThreadAcceptor] = {}
+_changed = threading.Condition()
+
+
+@dataclass(eq=False)
+class Request:
+    """A client that waits to be accepted."""
+
+    client: QueueChannel
+    server: QueueChannel
+    is_accepted: bool = field(default=False)
+
+
+def thread_pair(options: Options) -> tuple[QueueChannel, QueueChannel]:
+    """Return both ends of a new connection."""
+    return QueueChannel.pair(capacity=options.queue_capacity, spin_us=options.spin_us)
+
+
+def thread_loop(options: Options) -> QueueChannel:
+    """Return an end that receives what it sends."""
+    return QueueChannel.loop(capacity=options.queue_capacity, spin_us=options.spin_us)
+
+
+class ThreadAcceptor:
+    """Owns an address of this process and hands out transports. Safe from several threads."""
+
+    def __init__(self, address: Address, options: Options) -> None:
+        self.address = address
+        self._waiting: deque[Request] = deque()
+        self._closed = False
+        self._forked = False
+        with _changed:
+            if self._key in _listening:
+                raise AddressInUse(
+                    f"{address.text} is owned by a listener of this process: close that, or choose another",
+                    filename=address.text,
+                )
+            _listening[self._key] = self
+            _changed.notify_all()
+
+    @property
+    def _key(self) -> tuple[str | None, str]:
+        return self.address.prefix, self.address.name
+
+    @property
+    def path(self) -> str:
+        """The address: there is nothing in the file system."""
+        return self.address.text
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called, or this is a forked child of the process that listens."""
+        return self._closed
+
+    def accept(self, timeout: float | None = None) -> Opened:
+        """Wait for the next client.
+
+        Raises:
+            ChannelTimeout: None was in time.
+            ChannelClosed: ``close`` was called, before or meanwhile; or this is a forked child.
+            TypeError, ValueError: The timeout is no number.
+        """
+        timeout = checked_timeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with _changed:
+            while True:
+                self._check_open()
+                if self._waiting:
+                    request = self._waiting.popleft()
+                    request.is_accepted = True
+                    _changed.notify_all()
+                    return thread_opened(request.server)
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise ChannelTimeout(f"no client connected to {self.address.text} within {timeout:g} s")
+                _changed.wait(bounded(left))
+
+    def _check_open(self) -> None:
+        if self._forked:
+            raise ChannelClosed(
+                f"the listener at {self.address.text} belongs to the parent process: listen elsewhere"
+            )
+        if self._closed:
+            raise ChannelClosed(f"the listener at {self.address.text} was closed")
+
+    def close(self) -> None:
+        """Give the address back, refuse who waits, end a blocked ``accept``. Idempotent."""
+        with _changed:
+            if not self._closed:
+                self._closed = True
+                del _listening[self._key]
+                _changed.notify_all()
+
+    def enqueue(self, request: Request) -> None:
+        """With the lock held: let a client wait."""
+        self._waiting.append(request)
+        _changed.notify_all()
+
+    def withdraw(self, request: Request) -> None:
+        """With the lock held: forget a client that does not wait any more."""
+        if request in self._waiting:
+            self._waiting.remove(request)
+
+    def abandon(self) -> None:
+        """In a forked child: the address, and who waits, are the parent's."""
+        self._closed = self._forked = True
+        self._waiting.clear()
+
+
+def connect_thread(
+    address: Address, options: Options, timeout: float | None, is_given_up: Callable[[], bool]
+) -> Opened:
+    """Connect to a listener of this process; parameters and errors are those of ``open_connection``."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with _changed:
+        acceptor = find_acceptor(address, timeout, deadline, is_given_up)
+        if timeout is not None and timeout <= 0:
+            deadline = time.monotonic() + HANDSHAKE_SECONDS
+        request = Request(*thread_pair(options))
+        acceptor.enqueue(request)
+        try:
+            await_accept(acceptor, request, deadline, is_given_up)
+        finally:
+            if not request.is_accepted:
+                acceptor.withdraw(request)
+    return thread_opened(request.client)
+
+
+def find_acceptor(
+    address: Address, timeout: float | None, deadline: float | None, is_given_up: Callable[[], bool]
+) -> ThreadAcceptor:
+    """With the lock held: wait until somebody listens."""
+    while True:
+        check_wanted(address, is_given_up)
+        acceptor = _listening.get((address.prefix, address.name))
+        if acceptor is not None:
+            return acceptor
+        if not wait_until(deadline):
+            waited = f", waited for {timeout:g} s" if timeout else ""
+            raise AddressNotFound(
+                f"nobody listens at {address.text} in this process{waited}: start the server first, or "
+                "connect with a longer timeout; between processes use shm:// or local://",
+                filename=address.text,
+            )
+
+
+def await_accept(
+    acceptor: ThreadAcceptor, request: Request, deadline: float | None, is_given_up: Callable[[], bool]
+) -> None:
+    """With the lock held: wait until the server has taken the client in."""
+    address = acceptor.address
+    while not request.is_accepted:
+        check_wanted(address, is_given_up)
+        if acceptor.closed:
+            raise ConnectError(
+                f"the listener at {address.text} was closed before it accepted", filename=address.text
+            )
+        if not wait_until(deadline):
+            raise ChannelTimeout(
+                f"the server at {address.text} did not accept in time: is it calling accept()?"
+            )
+
+
+def check_wanted(address: Address, is_given_up: Callable[[], bool]) -> None:
+    """Raise ChannelClosed once nobody wants the connection any more."""
+    if is_given_up():
+        raise ChannelClosed(f"the channel to {address.text} was closed while it connected")
+
+
+def wait_until(deadline: float | None) -> bool:
+    """With the lock held: wait for a change, or a little; False when the deadline has passed."""
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
+        return False
+    _changed.wait(LOOK_SECONDS if left is None else min(left, LOOK_SECONDS))
+    return True
+
+
+def bounded(seconds: float | None) -> float | None:
+    """Return what a condition can wait for."""
+    return None if seconds is None else min(seconds, threading.TIMEOUT_MAX)
+
+
+def thread_opened(transport: QueueChannel) -> Opened:
+    """Describe a transport of this kind."""
+    return Opened(transport, is_ring=False, framing=OWN_FRAMING)
+
+
+def _abandon_all() -> None:
+    global _changed
+    _changed = threading.Condition()  # another thread of the parent may have held it
+    for acceptor in list(_listening.values()):
+        acceptor.abandon()
+    _listening.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)
