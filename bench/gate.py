@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bench import bench_frame, bench_ring, bench_stream
+from bench import bench_frame, bench_ring, bench_stream, bench_thread
 from bench.measure import Goal, Verdict, verdicts
 from bench.report import print_unmeasured, print_verdicts
 from bench.suite import Outcome, Suite, run_suite
@@ -51,6 +51,12 @@ SUITES = (
         jobs=(SMALL,),
         stranger_jobs=(SMALL,),
         goals=tuple(goal for goal in bench_stream.SUITE.goals if goal.job == SMALL),
+    ),
+    Suite(
+        peers=bench_thread.SUITE.peers,
+        jobs=(SMALL,),
+        goals=bench_thread.SUITE.goals,
+        base=bench_thread.SIMPLE,
     ),
 )
 
