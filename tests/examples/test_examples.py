@@ -26,6 +26,14 @@ OUTPUT = {
         """PythonResponse 3: IpcError(code=-32603, message="fly: KeyError('fly')", data=None, extra={})""",
         "the child ended with 0",
     ],
+    "thread_channel.py": [
+        "event square 1",
+        "event square 4",
+        "event square 9",
+        "response 1 3",
+        "the same object: True",
+        "both ends: True True None",
+    ],
 }
 # Those that another one starts.
 STARTED = {"packed_child.py": "packed_host.py"}
