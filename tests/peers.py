@@ -18,7 +18,16 @@ from typing import Any, Generic, TypeVar
 
 import ipcfast
 
-__all__ = ["HANG", "Background", "PeerProcess", "connected", "open_descriptors", "until", "until_asleep"]
+__all__ = [
+    "HANG",
+    "ROOT",
+    "Background",
+    "PeerProcess",
+    "connected",
+    "open_descriptors",
+    "until",
+    "until_asleep",
+]
 
 # Nothing that is waited for takes longer unless it hangs, on however busy a machine.
 HANG = 30.0

@@ -72,3 +72,6 @@ class ConnectingChannel(IpcChannel):
             raise ChannelClosed(f"{self!r} was closed; make a new one")
         if isinstance(self._transport, ConnectingTransport):
             self._transport.open()
+
+    def _begin_receiving(self) -> None:
+        self.open()

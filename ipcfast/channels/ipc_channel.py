@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
+from ipcfast.channels.receiving import BackgroundReceiving
 from ipcfast.channels.shutdown import ShutdownState, join, state_of
 from ipcfast.errors import (
     ChannelClosed,
@@ -53,7 +54,7 @@ class Peer(NamedTuple):
     uid: int | None
 
 
-class IpcChannel:
+class IpcChannel(BackgroundReceiving):
     """One connection that carries messages and bytes, both ways (R1, R13, R14-R29).
 
     Channels come from ``ipcfast.connect``, ``ipcfast.listen`` and ``ipcfast.pair``, and from the
@@ -184,6 +185,20 @@ class IpcChannel:
             SerializationError: The codec cannot carry it; nothing was sent.
         """
         self._send_message(self._encode({"type": "data", "data": value}), timeout)
+
+    def emit(self, event: str, data: Any = None, timeout: float | None = None) -> bool:
+        """Send an event (R20): a message of type "event"; without data an empty object goes along.
+
+        Returns:
+            True, as ``send``.
+
+        Raises:
+            SerializationError: The codec cannot carry the data, or the event has no name; nothing was sent.
+        """
+        if not isinstance(event, str) or not event:
+            raise SerializationError(f"emit: the event is {event!r}, must be its name", field="event")
+        data = {} if data is None else data
+        return self.send(IpcMessage(type="event", event=event, data=data), timeout)
 
     def recv_json(self, timeout: float | None = None) -> Any:
         """Return the data of the next message if its type is "data", any other value whole (R18, D11).

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.contracts.callbacks import Callbacks
 from tests.contracts.carrying import Carrying
 from tests.contracts.death import Death
 from tests.contracts.ending import Ending
@@ -12,5 +13,5 @@ from tests.contracts.together import Together
 __all__ = ["ChannelContract"]
 
 
-class ChannelContract(Carrying, Flow, Ending, Together, Death):
+class ChannelContract(Carrying, Flow, Ending, Together, Death, Callbacks):
     """All parts of the suite: subclass it as ``TestSomething`` with ``kind`` set."""

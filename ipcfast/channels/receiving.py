@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""Receives in the background: one thread of a channel calls handlers with what comes (R19, R95, R100)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
+
+from ipcfast.errors import (
+    ChannelClosed,
+    ChannelTimeout,
+    Disconnected,
+    MessageTooLarge,
+    ReceiveFailed,
+    SerializationError,
+    ShuttingDown,
+)
+from ipcfast.protocol.messages import IpcMessage
+
+__all__ = ["BackgroundReceiving"]
+
+logger = logging.getLogger(__name__)
+
+MessageHandler = TypeVar("MessageHandler", bound=Callable[[IpcMessage], object])
+BytesHandler = TypeVar("BytesHandler", bound=Callable[[bytes], object])
+
+# One receive of the loop: after it the thread looks whether it is still wanted.
+TURN_SECONDS = 0.25
+# A message is for neither of two kinds of receive when both have refused it in turn this often. Fewer times
+# it may be that other threads receive, too.
+REFUSALS_MAX = 100
+
+# Guards who runs, in all channels: held for a moment when a loop starts, stops or ends. Its lock can be taken
+# again by the thread that has it, which may be in a signal handler.
+_changed = threading.Condition()
+
+
+class Receivable(Protocol):
+    """What the loop needs of a channel."""
+
+    def recv(self, timeout: float | None = None) -> IpcMessage:
+        """Return the next message."""
+
+    def recv_bytes(self, timeout: float | None = None) -> bytes:
+        """Return the next byte message."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the channel carries."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+
+    def _begin_receiving(self) -> None:
+        """Do what comes before the first receive."""
+
+
+class Receiver:
+    """The handlers of one channel, and the thread that calls them."""
+
+    def __init__(self, channel: Receivable) -> None:
+        self.channel = channel
+        # Replaced, never changed: the loop reads them without a lock.
+        self.message_handlers: tuple[Callable[[IpcMessage], object], ...] = ()
+        self.bytes_handlers: tuple[Callable[[bytes], object], ...] = ()
+        self.thread: threading.Thread | None = None
+        self.is_asked_to_stop = False
+
+    # ---- from outside
+
+    def start(self) -> None:
+        """Run the loop, unless it runs; take back that it was asked to stop."""
+        with _changed:
+            if not self.message_handlers and not self.bytes_handlers:
+                raise RuntimeError("start_receiving: nobody would get the messages; call on_message before")
+            self.is_asked_to_stop = False
+            _changed.notify_all()
+            if not self.is_running():
+                name = getattr(self.channel, "name", "")
+                self.thread = threading.Thread(target=self.run, name=f"ipcfast {name}", daemon=True)
+                try:
+                    self.thread.start()
+                except BaseException:
+                    self.thread = None
+                    raise
+
+    def stop(self, timeout: float | None) -> None:
+        """Ask the loop to stop and, unless it is the loop that asks, wait for it."""
+        with _changed:
+            thread = self.thread
+            if thread is None or not thread.is_alive():
+                return
+            self.is_asked_to_stop = True
+            if thread is threading.current_thread():
+                return
+            bounded = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+            if not _changed.wait_for(lambda: self.thread is not thread or not self.is_asked_to_stop, bounded):
+                raise ChannelTimeout(
+                    f"stop_receiving: {self.channel!r} is still in a handler, or connecting, after "
+                    f"{timeout:g} s; it stops afterwards"
+                )
+            is_over = self.thread is not thread
+        if is_over:
+            thread.join()  # it has nothing left to do
+
+    def is_running(self) -> bool:
+        """Return whether the loop has a thread; that of the parent is none in a forked child."""
+        return self.thread is not None and self.thread.is_alive()
+
+    # ---- in the thread
+
+    def run(self) -> None:
+        """Receive and call, until the channel ends or somebody asks to stop."""
+        try:
+            self.channel._begin_receiving()
+            while self.is_wanted():
+                self.turn()
+        except (Disconnected, ShuttingDown, ChannelClosed):
+            pass  # the end that every channel has
+        except Exception:
+            logger.exception("%r: receiving in the background has ended", self.channel)
+        finally:
+            with _changed:
+                self.leave()
+
+    def is_wanted(self) -> bool:
+        """Return whether to go on. If not, this thread is not the channel's any more."""
+        if not self.is_asked_to_stop:
+            return True
+        with _changed:
+            if self.is_asked_to_stop:
+                self.leave()
+                return False
+        return True
+
+    def leave(self) -> None:
+        """With the lock held: let another thread take this one's place."""
+        if self.thread is threading.current_thread():
+            self.thread = None
+            self.is_asked_to_stop = False
+            _changed.notify_all()
+
+    def turn(self) -> None:
+        """Hand the next message over, or come back after a while."""
+        try:
+            if self.takes_messages():
+                self.take_either()
+            else:
+                call(self.channel, self.bytes_handlers, self.channel.recv_bytes(TURN_SECONDS))
+        except ChannelTimeout:
+            pass
+        except (SerializationError, MessageTooLarge) as error:
+            logger.warning("%r: a message was skipped: %s", self.channel, error)
+
+    def takes_messages(self) -> bool:
+        """Return whether to receive messages first: always, but where there are none and bytes are wanted."""
+        if not self.bytes_handlers:
+            return True
+        return bool(self.message_handlers) and "messages" in self.channel.capabilities
+
+    def take_either(self) -> None:
+        """Receive a message, or the bytes that are in its place."""
+        for _ in range(REFUSALS_MAX):
+            try:
+                call(self.channel, self.message_handlers, self.channel.recv(TURN_SECONDS))
+                return
+            except ReceiveFailed as error:
+                refusal = error
+            if not self.bytes_handlers:
+                break
+            try:
+                call(self.channel, self.bytes_handlers, self.channel.recv_bytes(0))
+                return
+            except ReceiveFailed as error:
+                refusal = error
+        raise refusal
+
+
+def call(channel: Receivable, handlers: tuple[Callable[[Any], object], ...], message: object) -> None:
+    """Call the handlers in order; what one raises concerns neither the others nor the loop."""
+    for handler in handlers:
+        try:
+            handler(message)
+        except Exception:
+            logger.exception("%r: handler %r failed", channel, handler)
+
+
+class BackgroundReceiving:
+    """The methods of a channel that calls handlers (R19)."""
+
+    _receiver: Receiver | None = None
+
+    def on_message(self, handler: MessageHandler) -> MessageHandler:
+        """Have ``handler`` called with each message that ``start_receiving`` receives (R19).
+
+        Several handlers are called one after the other, in the order in which they were given, with the very
+        same IpcMessage. What one raises is logged (``ipcfast.channels.receiving``); the loop goes on.
+
+        Returns:
+            The handler, so this may be used as a decorator.
+        """
+        with _changed:
+            receiver = self._made_receiver()
+            receiver.message_handlers = (*receiver.message_handlers, handler)
+        return handler
+
+    def on_bytes(self, handler: BytesHandler) -> BytesHandler:
+        """Have ``handler`` called with each byte message that ``start_receiving`` receives.
+
+        Returns:
+            The handler, so this may be used as a decorator.
+        """
+        with _changed:
+            receiver = self._made_receiver()
+            receiver.bytes_handlers = (*receiver.bytes_handlers, handler)
+        return handler
+
+    def start_receiving(self) -> None:
+        """Receive in a daemon thread of this channel, and call the handlers there (R19, R95, R100).
+
+        There is one such thread at most; starting twice does nothing. It keeps the channel alive and ends
+        with it, without a word: when the peer ends, after ``shutdown``, after ``close``, which a handler may
+        call as well. A message that is none, or too large, is logged and skipped. Anything else that stops
+        it is logged as an error, such as bytes where there is no handler of ``on_bytes``, or a message where
+        there is only such: they stay at the head, for a receive, or for the next start.
+
+        Who calls ``recv`` meanwhile shares the messages with the handlers: each goes to one of them.
+
+        Raises:
+            ChannelClosed: It was closed, or is the parent's.
+            RuntimeError: There is no handler.
+        """
+        if cast("Receivable", self).closed:
+            raise ChannelClosed(f"{self!r} was closed; make a new one")
+        self._made_receiver().start()
+
+    def stop_receiving(self, timeout: float | None = None) -> None:
+        """Stop what ``start_receiving`` started, and wait for the handler that runs.
+
+        Nothing is lost: what was received has been handed over, the rest is received after the next start.
+        Called by a handler it only asks, and the loop stops after that message. Does nothing where nothing
+        runs.
+
+        Args:
+            timeout: Seconds; None waits for ever. It takes a quarter of a second, and as long as a handler or
+                connecting takes.
+
+        Raises:
+            ChannelTimeout: It is still running, and stops afterwards.
+        """
+        if self._receiver is not None:
+            self._receiver.stop(timeout)
+
+    def is_receiving(self) -> bool:
+        """Return whether the thread of ``start_receiving`` runs."""
+        return self._receiver is not None and self._receiver.is_running()
+
+    def _begin_receiving(self) -> None:
+        """Do what comes before the first receive, in the thread of the loop."""
+
+    def _made_receiver(self) -> Receiver:
+        with _changed:
+            if self._receiver is None:
+                self._receiver = Receiver(cast("Receivable", self))
+            return self._receiver
+
+
+def _renew_lock() -> None:
+    global _changed
+    _changed = threading.Condition()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
