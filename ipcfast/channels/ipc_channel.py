@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
+from ipcfast.channels.forwarding import OF_THE_TRANSPORT, Forwarding
 from ipcfast.channels.receiving import BackgroundReceiving
 from ipcfast.channels.shutdown import ShutdownState, join, state_of
 from ipcfast.errors import (
@@ -21,25 +22,9 @@ from ipcfast.protocol.codec import codec_named
 from ipcfast.protocol.messages import IpcMessage
 from ipcfast.transports.contract import Transport
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
 __all__ = ["IpcChannel", "Peer"]
 
 _SelfT = TypeVar("_SelfT", bound="IpcChannel")
-
-# The transport does these as they are, so an instance holds the transport's own methods: no call is forwarded
-# (65 ns against 86 ns). What a subclass overrides stays overridden.
-_OF_THE_TRANSPORT = (
-    "send_bytes",
-    "send_many",
-    "recv_bytes",
-    "try_recv_bytes",
-    "recv_bytes_into",
-    "recv_many",
-    "poll",
-    "fileno",
-)
 
 
 class Peer(NamedTuple):
@@ -54,7 +39,7 @@ class Peer(NamedTuple):
     uid: int | None
 
 
-class IpcChannel(BackgroundReceiving):
+class IpcChannel(Forwarding, BackgroundReceiving):
     """One connection that carries messages and bytes, both ways (R1, R13, R14-R29).
 
     Channels come from ``ipcfast.connect``, ``ipcfast.listen`` and ``ipcfast.pair``, and from the
@@ -109,7 +94,7 @@ class IpcChannel(BackgroundReceiving):
             self._recv_message = self._try_recv_message = _no_messages
         self._encode = self._codec.encode
         self._decode = self._codec.decode
-        for method in _OF_THE_TRANSPORT:
+        for method in OF_THE_TRANSPORT:
             if getattr(type(self), method) is getattr(IpcChannel, method):
                 setattr(self, method, getattr(transport, method))
 
@@ -226,78 +211,6 @@ class IpcChannel(BackgroundReceiving):
             except (Disconnected, ShuttingDown, ChannelClosed):
                 return
             yield message
-
-    # ---- bytes
-    # ------------------------------------------------------------------------------------------------
-
-    def send_bytes(self, data: Buffer, timeout: float | None = None) -> None:
-        """Send bytes as one message, without a codec. The buffer may be reused when this returns."""
-        self._opened().send_bytes(data, timeout)
-
-    def send_many(self, items: Sequence[Buffer], timeout: float | None = None) -> None:
-        """Send several byte messages in order; for small ones several times faster than one by one.
-
-        Of no items it finishes a message that an earlier send has begun (``ChannelTimeout.begun``).
-
-        Raises:
-            ChannelTimeout: ``.sent`` says how many were handed over, the begun one included.
-            SendFailed: One of them cannot travel in this framing; ``.sent`` says how many went before it.
-            TypeError, BufferError: One of them is no buffer; none was sent.
-        """
-        self._opened().send_many(items, timeout)
-
-    def recv_bytes(self, timeout: float | None = None) -> bytes:
-        """Return the next byte message.
-
-        Raises:
-            ReceiveFailed: A message of a codec comes next, and stays there: use ``recv``.
-        """
-        return self._opened().recv_bytes(timeout)
-
-    def try_recv_bytes(self) -> bytes | None:
-        """Return the next byte message, or None when none is there. Never waits.
-
-        Raises:
-            ReceiveFailed: As ``recv_bytes``.
-        """
-        return self._opened().try_recv_bytes()
-
-    def recv_bytes_into(self, buffer: Buffer, timeout: float | None = None) -> int:
-        """Receive the next byte message into a writable buffer of yours.
-
-        Returns:
-            Its size in bytes.
-
-        Raises:
-            MessageTooLarge: It is larger than the buffer; it stays there.
-            ReceiveFailed: As ``recv_bytes``.
-        """
-        return self._opened().recv_bytes_into(buffer, timeout)
-
-    def recv_many(self, max_bytes: int = 65536, timeout: float | None = None) -> list[bytes]:
-        """Wait for one byte message; return it and those there behind it, up to ``max_bytes`` in all.
-
-        The first one is returned whatever its size.
-
-        Raises:
-            ReceiveFailed: As ``recv_bytes``, for the first one.
-            ValueError: ``max_bytes`` is negative.
-        """
-        return self._opened().recv_many(max_bytes, timeout)
-
-    # ---- waiting
-    # ----------------------------------------------------------------------------------------------
-
-    def poll(self, timeout: float | None = 0.0) -> bool:
-        """Return whether a receive would not wait: a message is there, or the end is."""
-        return self._opened().poll(timeout)
-
-    def fileno(self) -> int:
-        """Return a descriptor for select, asyncio and Qt: readable while ``poll`` is true.
-
-        It belongs to the channel: never read from it. POSIX only.
-        """
-        return self._opened().fileno()
 
     # ---- life
     # -------------------------------------------------------------------------------------------------
