@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ipcfast import errors as errors
+    from ipcfast.channels.dcc import DccIpcChannel, QtWaker
     from ipcfast.channels.endpoints import connect, listen, pair
     from ipcfast.channels.factory import IpcChannelFactory, IpcMode
     from ipcfast.channels.ipc_channel import IpcChannel, Peer
     from ipcfast.channels.listener import Listener
     from ipcfast.channels.local_socket import LocalSocketChannel, LocalSocketChannelServer
     from ipcfast.channels.parent import connect_parent, is_packed_mode
+    from ipcfast.channels.pump import MainThreadPump
     from ipcfast.channels.shared_memory import SharedMemoryChannel
     from ipcfast.channels.shutdown import ShutdownState
     from ipcfast.channels.thread import ThreadChannel
@@ -65,6 +67,7 @@ __all__ = [
     "Child",
     "ChildExited",
     "ConnectError",
+    "DccIpcChannel",
     "Disconnected",
     "FrameError",
     "IoError",
@@ -78,10 +81,12 @@ __all__ = [
     "Listener",
     "LocalSocketChannel",
     "LocalSocketChannelServer",
+    "MainThreadPump",
     "MessageTooLarge",
     "NotSpawned",
     "Peer",
     "PermissionDenied",
+    "QtWaker",
     "ReceiveFailed",
     "SendFailed",
     "SerializationError",
@@ -114,6 +119,9 @@ _HOMES = {
     "LocalSocketChannelServer": "channels.local_socket",
     "connect_parent": "channels.parent",
     "is_packed_mode": "channels.parent",
+    "DccIpcChannel": "channels.dcc",
+    "MainThreadPump": "channels.pump",
+    "QtWaker": "channels.dcc",
     "SharedMemoryChannel": "channels.shared_memory",
     "ShutdownState": "channels.shutdown",
     "ThreadChannel": "channels.thread",

@@ -24,6 +24,8 @@ __all__ = ["BackgroundReceiving"]
 
 logger = logging.getLogger(__name__)
 
+MessageHandlers = tuple[Callable[[IpcMessage], object], ...]
+BytesHandlers = tuple[Callable[[bytes], object], ...]
 MessageHandler = TypeVar("MessageHandler", bound=Callable[[IpcMessage], object])
 BytesHandler = TypeVar("BytesHandler", bound=Callable[[bytes], object])
 
@@ -65,8 +67,8 @@ class Receiver:
     def __init__(self, channel: Receivable) -> None:
         self.channel = channel
         # Replaced, never changed: the loop reads them without a lock.
-        self.message_handlers: tuple[Callable[[IpcMessage], object], ...] = ()
-        self.bytes_handlers: tuple[Callable[[bytes], object], ...] = ()
+        self.message_handlers: MessageHandlers = ()
+        self.bytes_handlers: BytesHandlers = ()
         self.thread: threading.Thread | None = None
         self.is_asked_to_stop = False
 
@@ -261,6 +263,11 @@ class BackgroundReceiving:
 
     def _begin_receiving(self) -> None:
         """Do what comes before the first receive, in the thread of the loop."""
+
+    def _handlers(self) -> tuple[MessageHandlers, BytesHandlers]:
+        """Return who is called with messages, and who with bytes."""
+        receiver = self._receiver
+        return (receiver.message_handlers, receiver.bytes_handlers) if receiver is not None else ((), ())
 
     def _made_receiver(self) -> Receiver:
         with _changed:

@@ -24,6 +24,7 @@ from ipcfast import (
     ShuttingDown,
     ThreadChannel,
 )
+from tests.contracts.callbacks import Callbacks
 from tests.contracts.carrying import Carrying
 from tests.contracts.ending import Ending
 from tests.contracts.flow import Flow
@@ -31,7 +32,7 @@ from tests.contracts.together import Together
 from tests.peers import HANG, Background, connected, until_asleep
 
 
-class ThreadContract(Carrying, Flow, Ending, Together):
+class ThreadContract(Carrying, Flow, Ending, Together, Callbacks):
     """One process, no codec, no pieces: all other parts of the suite hold."""
 
     kind = "thread"
