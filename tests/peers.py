@@ -187,6 +187,12 @@ def numbered_in_batches(channel: ipcfast.IpcChannel, count: str) -> None:
     channel.send_json(int(count))
 
 
+def events(channel: ipcfast.IpcChannel, count: str) -> None:
+    """Sends numbered events."""
+    for number in range(int(count)):
+        channel.emit("number", number)
+
+
 def counting(channel: ipcfast.IpcChannel, count: str) -> None:
     """Receives numbers and says how many came in order."""
     receive = channel.recv_bytes

@@ -139,6 +139,8 @@ class MainThreadPump:
         if self._handler is not None:
             messages = (self._handler,)
         if not messages and not raw:
+            if channel.poll(0):
+                raise ReceiveFailed("call on_message of the channel, or give the pump a handler")
             return None
         if messages and (not raw or "messages" in channel.capabilities):
             try:

@@ -22,6 +22,7 @@ BELOW: dict[str, set[str]] = {
     "channels": {"transports", "protocol"},
     "processes": {"channels"},
     "__init__": {"processes"},
+    "integrations": {"processes"},
     "cli": {"__init__"},
     "__main__": {"cli"},
 }

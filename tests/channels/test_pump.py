@@ -80,19 +80,19 @@ def test_without_a_handler_of_its_own_it_calls_those_of_the_channel(
     one.send_json(1)
     one.send_bytes(b"2")
     one.send_json(3)
-    assert pump.pump() == 0  # nobody would get it: it stays
+    until(lambda: pump.pump() == 0 and pump.is_stuck)  # nobody would get it: it stays
     other.on_message(lambda message: seen.append(message.data))
     until(lambda: pump.pump() == 1)
     until(lambda: pump.pump() == 0 and pump.is_stuck)
     assert pump.pump() == 0
     assert seen == [1]
-    (record,) = log.records
-    assert "no handler" in record.getMessage()
+    assert len(log.records) == 2
+    assert all("no handler" in record.getMessage() for record in log.records)
     other.on_bytes(seen.append)
     until(lambda: pump.pump() >= 0 and len(seen) == 3)
     assert seen == [1, b"2", 3]
     assert not pump.is_stuck
-    assert len(log.records) == 1
+    assert len(log.records) == 2
 
 
 def test_only_bytes(pair: Pair) -> None:
