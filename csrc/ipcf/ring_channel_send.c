@@ -7,8 +7,7 @@
 #include "ipcf/ring_channel.h"
 #include "ipcf/ring_channel_internal.h"
 
-/* A sleeper that asked generously is woken once for many records; after this it asks
- * for what it needs. */
+/* Who asked generously is woken once for many records, and then asks for one. */
 #define GENEROUS_SLEEP_NS UINT64_C(2000000)
 /* While another thread receives, it may stop doing so without telling. */
 #define UNARMED_SLEEP_NS UINT64_C(20000000)
@@ -16,8 +15,7 @@
 #define ARMED_SLEEP_NS UINT64_C(50000000)
 /* A dead peer that nobody waits for is noticed by every so many-th send. */
 #define SENDS_BETWEEN_ASKING 64u
-/* send_many publishes at least this often, so that the receiver starts while the rest
- * is copied. */
+/* send_many publishes so often: the receiver starts while the rest is copied. */
 #define PUBLISH_BYTES (UINT64_C(16) << 10)
 #define TOTAL_SIZE ((uint32_t)sizeof(uint64_t))
 
@@ -44,8 +42,9 @@ static ipcf_status peer_status(ipcf_ring_channel *channel, ipcf_error *error)
     return ipcf_fail(error, IPCF_DISCONNECTED, "send", 0, 0);
 }
 
-/* Publish, ring if the consumer sleeps, and look after the peer from time to time. */
-static ipcf_status publish(ipcf_ring_channel *channel, ipcf_error *error)
+/* Publish, ring if the consumer sleeps, and ask for the peer from time to time. What is
+ * published was sent, whatever becomes of the peer; the next send tells of the end. */
+static void publish(ipcf_ring_channel *channel)
 {
     bool is_asleep = ipcf_ring_publish(&channel->out);
     IPCF_TEST_STEP("ring published");
@@ -53,10 +52,9 @@ static ipcf_status publish(ipcf_ring_channel *channel, ipcf_error *error)
         ipcf_doorbell_ring(channel->out_data);
     IPCF_TEST_STEP("ring data bell rung");
     if (IPCF_LIKELY(!is_asleep && ++channel->sends_unasked < SENDS_BETWEEN_ASKING))
-        return IPCF_OK;
+        return;
     channel->sends_unasked = 0;
-    ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
-    return status == IPCF_OK ? peer_status(channel, error) : status;
+    (void)ipcf_ring_channel_ask_peer(channel, NULL);
 }
 
 static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **payload,
@@ -208,7 +206,8 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
     message->left -= part;
     message->begun = true;
     channel->mid_message = more != 0;
-    return publish(channel, error);
+    publish(channel);
+    return more != 0 ? peer_status(channel, error) : IPCF_OK;
 }
 
 static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const void *body,
@@ -321,9 +320,17 @@ ipcf_status ipcf_ring_channel_try_send(ipcf_channel *base, uint8_t kind,
                  ? push_short(channel, kind, body, (uint32_t)size, error)
                  : IPCF_AGAIN;
     if (IPCF_LIKELY(status == IPCF_OK))
-        status = publish(channel, error);
+        publish(channel);
     ipcf_lock_release(&channel->base.send_lock);
     return status;
+}
+
+/* Publish what send_many has put into the ring, if anything. */
+static void publish_rest(ipcf_ring_channel *channel, uint64_t *unpublished)
+{
+    if (*unpublished != 0)
+        publish(channel);
+    *unpublished = 0;
 }
 
 /* Put one message of send_many into the ring; short ones stay unpublished for a while. */
@@ -332,30 +339,24 @@ static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind,
                             uint64_t deadline_ns, ipcf_error *error)
 {
     if (!is_short(channel, body->size)) {
-        ipcf_status published = *unpublished != 0 ? publish(channel, error) : IPCF_OK;
-        *unpublished = 0;
-        if (published != IPCF_OK)
-            return published;
+        publish_rest(channel, unpublished);
         return push_long(channel, kind, body->data, body->size, deadline_ns, error);
     }
     uint32_t size = (uint32_t)body->size;
     ipcf_status status = push_short(channel, kind, body->data, size, error);
     while (status == IPCF_AGAIN) {
         /* The receiver makes room only for what it can see. */
-        status = *unpublished != 0 ? publish(channel, error) : IPCF_OK;
-        *unpublished = 0;
-        if (status == IPCF_OK)
-            status = wait_for_space(channel, size, deadline_ns, error);
+        publish_rest(channel, unpublished);
+        status = wait_for_space(channel, size, deadline_ns, error);
         if (status == IPCF_OK)
             status = push_short(channel, kind, body->data, size, error);
     }
     if (status != IPCF_OK)
         return status;
     *unpublished += IPCF_RING_RECORD_HEADER + size;
-    if (*unpublished < PUBLISH_BYTES)
-        return IPCF_OK;
-    *unpublished = 0;
-    return publish(channel, error);
+    if (*unpublished >= PUBLISH_BYTES)
+        publish_rest(channel, unpublished);
+    return IPCF_OK;
 }
 
 ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
@@ -375,15 +376,14 @@ ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
         bool begun = ipcf_buffer_size(&channel->base.unsent) != 0;
         *sent += status == IPCF_OK || begun ? 1u : 0u;
         /* the clock would cost as much as a short message */
-        if (status == IPCF_OK && unpublished == 0 && *sent < count)
+        if (status == IPCF_OK && unpublished == 0 && *sent < count) {
             status = ipcf_channel_go_on(base, &started_ns, deadline_ns, error);
+            status = status == IPCF_OK ? peer_status(channel, error) : status;
+        }
         if (status != IPCF_OK)
             break;
     }
-    if (unpublished != 0) {
-        ipcf_status published = publish(channel, error);
-        status = status == IPCF_OK ? published : status;
-    }
+    publish_rest(channel, &unpublished);
     ipcf_lock_release(&channel->base.send_lock);
     return status;
 }

@@ -133,6 +133,39 @@ static void a_full_ring_tells_of_a_death_without_waiting(void)
     }
 }
 
+/* ---- a peer that takes a message and leaves -------------------------------------- */
+
+static pair taken;
+
+/* While the sender is still in its call. */
+static void take_it_and_leave(const char *step)
+{
+    if (strcmp(step, "ring data bell rung") != 0)
+        return;
+    ipcf_test_on_step(NULL);
+    expect_text(&taken.adopter.base, "last");
+    ipcf_channel_close(&taken.adopter.base);
+}
+
+static void a_message_that_was_received_was_sent(void)
+{
+    for (int in_batch = 0; in_batch < 2; in_batch++) {
+        open_pair(&taken);
+        taken.creator.sends_unasked = UINT32_MAX - 1; /* it asks for the peer now */
+        ipcf_piece last = {"last", 4};
+        size_t sent;
+        ipcf_test_on_step(take_it_and_leave);
+        CHECK_OK(in_batch ? ipcf_channel_send_many(&taken.creator.base, IPCF_KIND_BYTES,
+                                                   &last, 1, &sent, hang_bound(), NULL)
+                          : ipcf_channel_try_send(&taken.creator.base, IPCF_KIND_BYTES,
+                                                  last.data, last.size, NULL));
+        CHECK_STATUS(send_until(&taken.creator.base, "no", 2, IPCF_NO_WAIT),
+                     IPCF_DISCONNECTED);
+        CHECK(ending_of(&taken.creator) == IPCF_ENDING_GOODBYE);
+        close_pair(&taken);
+    }
+}
+
 int main(void)
 {
     alarm(200);
@@ -140,5 +173,6 @@ int main(void)
     RUN(the_cut_wakes_who_waits_for_the_rest);
     RUN(a_message_that_was_finished_late_is_not_cut);
     RUN(a_full_ring_tells_of_a_death_without_waiting);
+    RUN(a_message_that_was_received_was_sent);
     return 0;
 }
