@@ -9,15 +9,8 @@ from enum import Enum
 from ipcfast.channels.connecting import CONNECT_TIMEOUT
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.local_socket import LocalSocketChannel
-from ipcfast.channels.parent import (
-    CHANNEL_VARIABLE,
-    PACKED_VARIABLE,
-    channel_place,
-    connect_parent,
-    taken_place,
-)
+from ipcfast.channels.parent import PACKED_VARIABLE, channel_place, connect_parent, taken_place
 from ipcfast.channels.shared_memory import SharedMemoryChannel
-from ipcfast.errors import NotSpawned
 
 __all__ = ["IpcChannelFactory", "IpcMode", "packed_name"]
 
@@ -36,6 +29,7 @@ class IpcMode(Enum):
     AUTO = "auto"
     LOCAL_SOCKET = "local_socket"
     SHARED_MEMORY = "shared_memory"
+    THREAD = "thread"
 
     @classmethod
     def _missing_(cls, value: object) -> IpcMode | None:
@@ -56,7 +50,8 @@ class IpcChannelFactory:
         Args:
             mode: LOCAL_SOCKET connects to the server at ``/tmp/auroraview_<name>`` as
                 ``LocalSocketChannel.connect`` does, SHARED_MEMORY to the one in the private directory as
-                ``SharedMemoryChannel.connect``; AUTO is what ``auto_detect`` says.
+                ``SharedMemoryChannel.connect``; THREAD makes a ThreadChannel; AUTO is what ``auto_detect``
+                says.
             name: Of the channel.
             timeout: Seconds that connecting may take; None for ever.
 
@@ -69,21 +64,24 @@ class IpcChannelFactory:
             mode = IpcChannelFactory.auto_detect()
         if mode is IpcMode.LOCAL_SOCKET:
             return LocalSocketChannel.connect(name, timeout=timeout)
-        return SharedMemoryChannel.connect(name, timeout=timeout)
+        if mode is IpcMode.SHARED_MEMORY:
+            return SharedMemoryChannel.connect(name, timeout=timeout)
+        from ipcfast.channels.thread import ThreadChannel
+
+        return ThreadChannel(name)
 
     @staticmethod
     def auto_detect() -> IpcMode:
-        """Return the mode that the environment asks for; never AUTO (R81, R82).
+        """Return the mode that the environment asks for; never AUTO (R81-R83).
 
         The first of these that is set to something: ``IPCFAST_MODE``, then ``AURORAVIEW_IPC_MODE``, unless
         they say "auto"; ``IPCFAST_CHANNEL``, then ``AURORAVIEW_IPC_CHANNEL`` (SHARED_MEMORY where they say
         so, else LOCAL_SOCKET), also after ``connect_parent`` has taken the channel; ``AURORAVIEW_PACKED``
-        (LOCAL_SOCKET).
+        (LOCAL_SOCKET). Else THREAD.
 
         Raises:
             ValueError: A variable names no mode.
             ConnectError: A variable names no channel.
-            NotSpawned: None of them is set.
         """
         for variable in (MODE_VARIABLE, MODE_ALIAS):
             value = os.environ.get(variable)
@@ -98,23 +96,23 @@ class IpcChannelFactory:
         place = taken_place() or channel_place()[1]
         if place is not None:
             return IpcMode.SHARED_MEMORY if place.wants_ring else IpcMode.LOCAL_SOCKET
-        if os.environ.get(PACKED_VARIABLE):
-            return IpcMode.LOCAL_SOCKET
-        raise NotSpawned(
-            f"the environment names neither a mode ({MODE_VARIABLE}) nor a channel ({CHANNEL_VARIABLE})",
-            variable=CHANNEL_VARIABLE,
-        )
+        return IpcMode.LOCAL_SOCKET if os.environ.get(PACKED_VARIABLE) else IpcMode.THREAD
 
     @staticmethod
-    def create_for_context(*, timeout: float | None = CONNECT_TIMEOUT) -> IpcChannel:
+    def create_for_context(name: str = "main", *, timeout: float | None = CONNECT_TIMEOUT) -> IpcChannel:
         """Return the channel for the context that this process runs in: the same call everywhere (R84).
 
-        That is ``connect_parent()``, with everything that this raises.
+        In a process that was given a channel by its parent that is ``connect_parent()``, with everything
+        that this raises; unless the mode is THREAD, which is a ThreadChannel of that name, as it is in a
+        process of its own.
 
         Args:
+            name: Of a ThreadChannel; the others have the names that they were given.
             timeout: Seconds that connecting may take; None for ever.
         """
-        IpcChannelFactory.auto_detect()  # what the environment says wrongly is told in its words
+        mode = IpcChannelFactory.auto_detect()
+        if mode is IpcMode.THREAD:
+            return IpcChannelFactory.create(mode, name)
         return connect_parent(timeout)
 
 

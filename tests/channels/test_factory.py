@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -11,9 +12,9 @@ import ipcfast
 from ipcfast import IpcChannelFactory, IpcMode
 from ipcfast.channels import parent
 from ipcfast.channels.factory import packed_name
-from ipcfast.processes.process import PIPE
+from ipcfast.processes.process import PIPE, Process
 from tests.peers import HANG, Background
-from tests.processes.children import environment, program
+from tests.processes.children import environment, program, read_to_end
 
 VARIABLES = (
     "IPCFAST_MODE",
@@ -32,8 +33,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_modes_by_value_and_by_alias() -> None:
-    assert {mode.value for mode in IpcMode} == {"auto", "local_socket", "shared_memory"}
+    assert {mode.value for mode in IpcMode} == {"auto", "local_socket", "shared_memory", "thread"}
     for text, mode in {
+        "thread": IpcMode.THREAD,
         "LOCAL_SOCKET": IpcMode.LOCAL_SOCKET,
         "channel": IpcMode.LOCAL_SOCKET,
         " shm ": IpcMode.SHARED_MEMORY,
@@ -48,16 +50,18 @@ def test_modes_by_value_and_by_alias() -> None:
 @pytest.mark.parametrize(
     ("variables", "mode"),
     [
+        ({}, "thread"),
         ({"AURORAVIEW_PACKED": "1"}, "local_socket"),
+        ({"AURORAVIEW_PACKED": ""}, "thread"),
         ({"AURORAVIEW_IPC_CHANNEL": "packed_1"}, "local_socket"),
         ({"IPCFAST_CHANNEL": "local://x"}, "local_socket"),
         ({"IPCFAST_CHANNEL": "unix:///x"}, "local_socket"),
         ({"IPCFAST_CHANNEL": "shm://x"}, "shared_memory"),
         ({"IPCFAST_CHANNEL": "fd:7?transport=shm"}, "shared_memory"),
         ({"IPCFAST_CHANNEL": "fd:7?transport=local", "AURORAVIEW_IPC_CHANNEL": "shm://x"}, "local_socket"),
-        ({"IPCFAST_MODE": "local_socket", "IPCFAST_CHANNEL": "shm://x"}, "local_socket"),
+        ({"IPCFAST_MODE": "thread", "IPCFAST_CHANNEL": "shm://x"}, "thread"),
         ({"IPCFAST_MODE": "auto", "IPCFAST_CHANNEL": "shm://x"}, "shared_memory"),
-        ({"IPCFAST_MODE": "shm", "AURORAVIEW_IPC_MODE": "channel"}, "shared_memory"),
+        ({"IPCFAST_MODE": "shm", "AURORAVIEW_IPC_MODE": "thread"}, "shared_memory"),
         ({"AURORAVIEW_IPC_MODE": "channel"}, "local_socket"),
         ({"IPCFAST_MODE": "auto", "AURORAVIEW_IPC_MODE": "shared_memory"}, "shared_memory"),
     ],
@@ -104,6 +108,14 @@ def test_nobody_there() -> None:
             IpcChannelFactory.create(mode, f"ipcf-nobody-{os.getpid()}", timeout=0)
 
 
+def test_a_thread_channel() -> None:
+    with IpcChannelFactory.create("thread", "within") as channel:
+        assert type(channel) is ipcfast.ThreadChannel
+        assert channel.name == "within"
+    with IpcChannelFactory.create_for_context("within") as channel:
+        assert type(channel) is ipcfast.ThreadChannel
+
+
 def test_packed_without_a_channel_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURORAVIEW_PACKED", "1")
     with pytest.raises(ipcfast.NotSpawned, match="AURORAVIEW_IPC_CHANNEL"):
@@ -119,13 +131,10 @@ def test_a_spawned_process_gets_its_parents_channel(transport: str) -> None:
         assert child.channel.recv_json(HANG) == [mode, mode]
 
 
-@pytest.mark.parametrize("variables", [{}, {"AURORAVIEW_PACKED": ""}], ids=str)
-def test_nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    for call in (IpcChannelFactory.auto_detect, IpcChannelFactory.create_for_context):
-        with pytest.raises(ipcfast.NotSpawned, match="IPCFAST_CHANNEL"):
-            call()
+def test_a_process_of_its_own_is_in_thread_mode() -> None:
+    script = "from ipcfast import IpcChannelFactory as f; print(f.auto_detect(), f.create_for_context().name)"
+    with Process([sys.executable, "-c", script], stdout=PIPE, env=environment()) as process:
+        assert read_to_end(process.stdout) == b"IpcMode.THREAD main\n"
 
 
 def test_the_name_of_a_packed_program() -> None:
