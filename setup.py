@@ -21,7 +21,16 @@ DOORBELL, PEER, READY_SET, MEMORY, PROCESSES = (f"posix/{name}" for name in MECH
 SOCKET = ["posix/descriptor", "posix/os_error", "posix/unix_socket", PEER]
 LISTENER = [*SOCKET, "posix/accept", "posix/listener", "posix/listener_lock"]
 FRAME = ["buffer", "frame", "frame_content_length", "frame_lines"]
-CHANNEL = [*SOCKET, "buffer", "channel", "posix/lock", "posix/stream", DOORBELL]
+CHANNEL = [
+    *SOCKET,
+    "buffer",
+    "channel",
+    "posix/lock",
+    "posix/stream",
+    "posix/stream_ends",
+    DOORBELL,
+    READY_SET,
+]
 STREAM_CHANNEL = [
     "posix/stream_handles",
     "stream_channel",
@@ -52,7 +61,7 @@ PROCESS = [
 ]
 QUEUE = ["posix/descriptor", "posix/lock", "posix/os_error", "posix/park", "queue", "queue_wait", DOORBELL]
 EVERYWHERE = ["status", "posix/clock"]
-WAITING = ["posix/wait", READY_SET]
+WAITING = ["posix/wait"]
 
 CAPABILITIES = {
     "status": [],

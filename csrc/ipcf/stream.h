@@ -27,10 +27,12 @@ typedef struct ipcf_piece {
 typedef struct ipcf_stream {
     ipcf_handle handle;
     void *overlapped; /* Windows: the state of operations under way; NULL elsewhere */
+    /* ipcf_stream_adopt_pair: both ends; `handle` is what to wait for when reading */
+    void *ends;
 } ipcf_stream;
 
 #define IPCF_STREAM_NONE                                                               \
-    (ipcf_stream) { IPCF_NO_HANDLE, NULL }
+    (ipcf_stream) { IPCF_NO_HANDLE, NULL, NULL }
 
 /* Who sits at the other end, as the kernel says. */
 typedef struct ipcf_peer {
@@ -55,6 +57,30 @@ IPCF_MUST_CHECK ipcf_status ipcf_stream_connect(const char *path,
  * non-blocking and CLOEXEC. */
 IPCF_MUST_CHECK ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *stream,
                                               ipcf_error *error);
+
+/* Take over two descriptors or handles, one to read from and one to write to: pipes,
+ * FIFOs, stream sockets, terminals, files, in any mixture (a process' standard input and
+ * output, or the other ends of a child's). On failure both stay the caller's. INVALID:
+ * the same one twice, one that is not open for its direction, or of another kind.
+ *
+ * Nothing blocks, and nobody else is made to not block. O_NONBLOCK belongs to the open
+ * file, which other processes may have too (a terminal, a pipe that was inherited). So
+ * it is not used on sockets; pipes, FIFOs and terminals are opened a second time where
+ * the system can do that; and else it is set, and taken back by shut_down and close. A
+ * process that is killed leaves it set then. Files and other things that cannot be
+ * waited for are always ready.
+ *
+ * shut_down gives both open files back: the peer reads the end, and its writes fail,
+ * unless somebody else has them too. The end of what is read is the peer's end. The
+ * peer's process is unknown (-1, watch_peer: UNSUPPORTED), and no handles can travel.
+ *
+ * Windows: UNSUPPORTED so far. The contract fits two overlapped pipes, as
+ * ipcf_stream_adopt takes one; handles without FILE_FLAG_OVERLAPPED would need a thread
+ * of their own each. */
+IPCF_MUST_CHECK ipcf_status ipcf_stream_adopt_pair(ipcf_handle read_handle,
+                                                   ipcf_handle write_handle,
+                                                   ipcf_stream *stream,
+                                                   ipcf_error *error);
 
 /* ---- listening ------------------------------------------------------------------- */
 

@@ -10,8 +10,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,6 +99,13 @@ static inline void ipcf_os_received(const int *handles, size_t count)
     (void)count;
 }
 
+/* Let the number `replaced` stand for the open file of `handle`. */
+static inline void ipcf_os_replace(int handle, int replaced)
+{
+    while (dup3(handle, replaced, O_CLOEXEC) < 0 && (errno == EINTR || errno == EBUSY))
+        continue;
+}
+
 static inline int ipcf_os_pipe(int ends[2])
 {
     return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
@@ -106,17 +118,19 @@ static inline int ipcf_os_adopt_pipe(int ring_end)
     return 0;
 }
 
-/* write to a pipe that may have lost its reader, without SIGPIPE: it is blocked in this
+/* writev to a pipe that may have lost its reader, without SIGPIPE: it is blocked in this
  * thread meanwhile, and taken away if it was our write that raised it. */
-static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t size)
+static inline ssize_t ipcf_os_writev_quietly(int handle, const struct iovec *parts,
+                                             int count)
 {
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
-    sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    ssize_t put = write(handle, data, size);
+    /* none can be pending already where it was not blocked */
+    bool was_pending = sigismember(&before, SIGPIPE) == 1 &&
+                       sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+    ssize_t put = writev(handle, parts, count);
     int os_error = errno;
     if (put < 0 && os_error == EPIPE && !was_pending) {
         struct timespec at_once = {0, 0};
@@ -126,6 +140,39 @@ static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = os_error;
     return put;
+}
+
+static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t size)
+{
+    struct iovec part = {.iov_base = NULL, .iov_len = size};
+    /* no const there, and nothing is written */
+    memcpy(&part.iov_base, &data, sizeof part.iov_base);
+    return ipcf_os_writev_quietly(handle, &part, 1);
+}
+
+/* Open the pipe, FIFO or terminal behind a descriptor once more, non-blocking: an open
+ * file of our own, whose flags nobody shares. -1 where that cannot be had. */
+static inline int ipcf_os_reopen(int handle, int access)
+{
+    char path[32];
+    unsigned number;
+    struct stat given, made;
+    /* opening the master's side of a terminal would make another terminal */
+    if (ioctl(handle, TIOCGPTN, &number) == 0) {
+        errno = ENXIO;
+        return -1;
+    }
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", handle);
+    int opened = open(path, access | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (opened < 0)
+        return -1;
+    if (fstat(handle, &given) == 0 && fstat(opened, &made) == 0 &&
+        given.st_dev == made.st_dev && given.st_ino == made.st_ino &&
+        given.st_rdev == made.st_rdev)
+        return opened;
+    (void)close(opened);
+    errno = ENXIO;
+    return -1;
 }
 
 /* ---- memory ---------------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +129,14 @@ static inline int ipcf_os_adopt_pipe(int ring_end)
     return fcntl(ring_end, F_SETNOSIGPIPE, 1);
 }
 
+/* Let the number `replaced` stand for the open file of `handle`. */
+static inline void ipcf_os_replace(int handle, int replaced)
+{
+    while (dup2(handle, replaced) < 0 && errno == EINTR)
+        continue;
+    (void)fcntl(replaced, F_SETFD, FD_CLOEXEC);
+}
+
 static inline int ipcf_os_pipe(int ends[2])
 {
     if (pipe(ends) != 0)
@@ -140,11 +149,26 @@ static inline int ipcf_os_pipe(int ends[2])
     return -1;
 }
 
-/* write to a pipe that may have lost its reader, without SIGPIPE: F_SETNOSIGPIPE has
- * seen to that. */
+/* Both write to a pipe that may have lost its reader, without SIGPIPE: F_SETNOSIGPIPE
+ * has seen to that. */
+static inline ssize_t ipcf_os_writev_quietly(int handle, const struct iovec *parts,
+                                             int count)
+{
+    return writev(handle, parts, count);
+}
+
 static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t size)
 {
     return write(handle, data, size);
+}
+
+/* Nothing here opens what is behind a descriptor anew: /dev/fd only duplicates. */
+static inline int ipcf_os_reopen(int handle, int access)
+{
+    (void)handle;
+    (void)access;
+    errno = ENOTSUP;
+    return -1;
 }
 
 /* ---- memory ---------------------------------------------------------------------- */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * A stream over a Unix socket: making it, moving bytes, ending it. Handles travel in
- * stream_handles.c.
+ * stream_handles.c; stream_ends.c has streams over two descriptors.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "ipcf/posix/descriptor.h"
+#include "ipcf/posix/stream_ends.h"
 #include "ipcf/posix/unix_socket.h"
 #include IPCF_SYSTEM_HEADER
 
@@ -87,6 +88,8 @@ ipcf_status ipcf_stream_try_read(ipcf_stream *stream, void *data, size_t size,
                                  size_t *got, ipcf_error *error)
 {
     ssize_t result;
+    if (IPCF_UNLIKELY(stream->ends != NULL))
+        return ipcf_stream_ends_try_read(stream, data, size, got, error);
     *got = 0;
     /* descriptors that come along are closed by the kernel, because no room for them is
      * given */
@@ -158,6 +161,8 @@ static ssize_t send_gathered(int handle, const ipcf_piece *pieces, size_t count)
 ipcf_status ipcf_stream_try_write(ipcf_stream *stream, const ipcf_piece *pieces,
                                   size_t count, size_t *put, ipcf_error *error)
 {
+    if (IPCF_UNLIKELY(stream->ends != NULL))
+        return ipcf_stream_ends_try_write(stream, pieces, count, put, error);
     *put = 0;
     while (IPCF_TEST_SHORTENS() && count > 1) {
         if (pieces->size != 0)
@@ -175,12 +180,23 @@ ipcf_status ipcf_stream_try_write(ipcf_stream *stream, const ipcf_piece *pieces,
 
 ipcf_handle ipcf_stream_arm_read(ipcf_stream *stream) { return stream->handle; }
 
-ipcf_handle ipcf_stream_arm_write(ipcf_stream *stream) { return stream->handle; }
+ipcf_handle ipcf_stream_arm_write(ipcf_stream *stream)
+{
+    return stream->ends != NULL ? ipcf_stream_ends_arm_write(stream) : stream->handle;
+}
 
 void ipcf_stream_shut_down(ipcf_stream *stream)
 {
-    if (stream->handle != IPCF_NO_HANDLE)
+    if (stream->ends != NULL)
+        ipcf_stream_ends_shut_down(stream);
+    else if (stream->handle != IPCF_NO_HANDLE)
         (void)shutdown((int)stream->handle, SHUT_RDWR);
 }
 
-void ipcf_stream_close(ipcf_stream *stream) { ipcf_handle_close(&stream->handle); }
+void ipcf_stream_close(ipcf_stream *stream)
+{
+    if (stream->ends != NULL)
+        ipcf_stream_ends_close(stream);
+    else
+        ipcf_handle_close(&stream->handle);
+}

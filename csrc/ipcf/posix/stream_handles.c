@@ -70,6 +70,8 @@ ipcf_status ipcf_stream_try_read_handles(ipcf_stream *stream, void *data, size_t
     if (size == 0 || room > IPCF_STREAM_MAX_HANDLES)
         return ipcf_fail(error, IPCF_INVALID, "room for bytes or handles",
                          IPCF_STREAM_MAX_HANDLES, room);
+    if (stream->ends != NULL) /* which carry bytes only */
+        return ipcf_stream_try_read(stream, data, size, got, error);
     control_buffer control;
     struct iovec part = {.iov_base = data, .iov_len = IPCF_TEST_SHORT(size)};
     struct msghdr message;
@@ -121,6 +123,11 @@ ipcf_status ipcf_stream_try_write_handles(ipcf_stream *stream, const void *data,
     if (size == 0 || handle_count > IPCF_STREAM_MAX_HANDLES)
         return ipcf_fail(error, IPCF_INVALID, "bytes or handles to send",
                          IPCF_STREAM_MAX_HANDLES, handle_count);
+    if (stream->ends != NULL && handle_count > 0)
+        return ipcf_fail(error, IPCF_UNSUPPORTED, "handles in two descriptors", 0,
+                         handle_count);
+    if (stream->ends != NULL)
+        return ipcf_stream_try_write(stream, &(ipcf_piece){data, size}, 1, put, error);
     control_buffer control;
     struct iovec part = {.iov_base = NULL, .iov_len = IPCF_TEST_SHORT(size)};
     memcpy(&part.iov_base, &data,

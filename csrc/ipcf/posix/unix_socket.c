@@ -57,6 +57,9 @@ ipcf_status ipcf_unix_same_user(ipcf_handle handle, ipcf_error *error)
 ipcf_status ipcf_stream_peer(const ipcf_stream *stream, ipcf_peer *peer,
                              ipcf_error *error)
 {
+    *peer = (ipcf_peer){.pid = -1, .uid = -1};
+    if (stream->ends != NULL)
+        return IPCF_OK; /* two peers, as far as the system knows */
     if (ipcf_unix_peer((int)stream->handle, peer) != 0)
         return ipcf_fail_os(error, "credentials of the peer");
     return IPCF_OK;
@@ -67,6 +70,9 @@ ipcf_status ipcf_stream_watch_peer(const ipcf_stream *stream, ipcf_handle *proce
 {
     ipcf_peer peer;
     *process = IPCF_NO_HANDLE;
+    if (stream->ends != NULL)
+        return ipcf_fail(error, IPCF_UNSUPPORTED, "the peer's process is not known", 0,
+                         0);
     ipcf_status status = ipcf_stream_peer(stream, &peer, error);
     if (status != IPCF_OK)
         return status;

@@ -122,6 +122,15 @@ ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *stream,
     return ipcf_pipe_stream(pipe, false, stream, error);
 }
 
+ipcf_status ipcf_stream_adopt_pair(ipcf_handle read_handle, ipcf_handle write_handle,
+                                   ipcf_stream *stream, ipcf_error *error)
+{
+    (void)read_handle;
+    (void)write_handle;
+    *stream = IPCF_STREAM_NONE;
+    return ipcf_fail(error, IPCF_UNSUPPORTED, "a stream over two handles", 0, 0);
+}
+
 /* ---- reading --------------------------------------------------------------------- */
 
 static ipcf_status has_ended(ipcf_error *error)
