@@ -58,9 +58,12 @@ typedef enum ipcf_ending {
 } ipcf_ending;
 
 typedef struct ipcf_channel_options {
-    ipcf_framing framing;      /* of sending; SNIFF is not allowed here */
-    bool sniff;                /* receive: let the first byte decide (stream only) */
-    bool skip_noise;           /* see frame.h (stream only) */
+    ipcf_framing framing; /* of sending; SNIFF is not allowed here */
+    bool sniff;           /* receive: let the first byte decide (stream only) */
+    /* stream only, lines and content-length: bytes that belong to no frame (frame.h) do
+     * not end the channel, but are received as messages of kind IPCF_KIND_NOISE, in
+     * pieces of at most IPCF_NOISE_PIECE_MAX bytes that end with their line */
+    bool skip_noise;
     uint64_t message_limit;    /* bytes of one received body */
     uint64_t read_ahead_limit; /* bytes taken in while a send waits for room */
     uint64_t spin_ns;          /* 0: sleep at once */
@@ -255,8 +258,8 @@ IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_next(ipcf_channel *channe
 }
 
 /* OK: a message is there (of one that a ring carries in parts: its next part), or the
- * peer's end or a fault of it. TIMEOUT otherwise; our own end is the state's status.
- * Reads ahead. */
+ * peer's end or a fault of it. NOISE: the message that comes next is noise (skip_noise).
+ * TIMEOUT otherwise; our own end is the state's status. Reads ahead. */
 IPCF_MUST_CHECK static inline ipcf_status
 ipcf_channel_poll(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
 {

@@ -42,6 +42,7 @@ typedef enum ipcf_kind {
     IPCF_KIND_ANY = 0,        /* the wire does not say */
     IPCF_KIND_MESSAGE = 1,    /* a codec's document */
     IPCF_KIND_BYTES = 2,      /* raw bytes */
+    IPCF_KIND_NOISE = 0xE0,   /* never on a wire: see skip_noise in channel.h */
     IPCF_KIND_GOODBYE = 0xF0, /* orderly end, no body */
     IPCF_KIND_HELLO = 0xF1,   /* handshake, docs/spec/handshake.md */
     IPCF_KIND_WELCOME = 0xF2,

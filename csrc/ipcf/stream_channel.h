@@ -33,7 +33,7 @@ typedef struct ipcf_stream_channel {
     ipcf_atomic_u32 peer_cpu; /* last told; IPCF_CPU_UNKNOWN; senders look at it too */
     /* when a step that may not wait last asked for the peer's process */
     uint64_t peer_checked_ns;
-    /* TOO_LARGE or NOISE that poll or next came upon; the next begin returns it */
+    /* TOO_LARGE that poll or next came upon; the next begin returns it */
     ipcf_status pending;
     ipcf_error pending_error;
     bool in_handshake;  /* frames of a handshake are let in */

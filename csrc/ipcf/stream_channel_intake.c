@@ -108,12 +108,15 @@ static ipcf_status tell_too_large(ipcf_stream_channel *channel, ipcf_error *erro
                      channel->head.body_size);
 }
 
-static ipcf_status tell_noise(ipcf_stream_channel *channel, ipcf_error *error)
+/* Noise is handed out as a message. The decoder has passed it already, and is not asked
+ * again before it is dropped. */
+static ipcf_status take_noise(ipcf_stream_channel *channel, size_t size)
 {
-    size_t noise = channel->head.skip - channel->head.header_size;
-    ipcf_frame_consumed(&channel->decoder, channel->head.skip);
-    drop(channel, channel->head.skip);
-    return ipcf_fail(error, IPCF_NOISE, "bytes that belong to no frame", 0, noise);
+    channel->has_head = true;
+    channel->head.kind = IPCF_KIND_NOISE;
+    channel->head.body_size = size - channel->head.header_size;
+    channel->head.trailer_size = 0;
+    return IPCF_OK;
 }
 
 /* OK: head describes the frame at the start. */
@@ -141,7 +144,7 @@ static ipcf_status decode(ipcf_stream_channel *channel, ipcf_error *error)
     case IPCF_TOO_LARGE:
         return tell_too_large(channel, error);
     case IPCF_NOISE:
-        return tell_noise(channel, error);
+        return take_noise(channel, channel->head.skip);
     default:
         return ipcf_channel_break(&channel->base, status, &why, error);
     }
@@ -221,6 +224,11 @@ ipcf_status ipcf_intake_look(ipcf_stream_channel *channel, unsigned fills,
         ipcf_status status = ipcf_intake_head(channel, message, error);
         if (status != IPCF_AGAIN)
             return status;
+        if (channel->at_end && channel->decoder.in_noise && held(channel) != 0) {
+            /* a last line without its end */
+            (void)take_noise(channel, held(channel));
+            return ipcf_intake_head(channel, message, error);
+        }
         if (channel->at_end)
             return ipcf_intake_ended(channel, error);
         if (fills == 0)
@@ -238,7 +246,7 @@ bool ipcf_intake_is_ready(ipcf_stream_channel *channel)
     if (channel->pending != IPCF_OK)
         return true;
     ipcf_status status = ipcf_intake_head(channel, &message, &error);
-    if (status == IPCF_TOO_LARGE || status == IPCF_NOISE) {
+    if (status == IPCF_TOO_LARGE) {
         channel->pending = status;
         channel->pending_error = error;
     }

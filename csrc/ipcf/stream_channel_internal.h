@@ -85,8 +85,8 @@ bool ipcf_stream_channel_check_peer(ipcf_stream_channel *channel);
 ipcf_status ipcf_intake_fill(ipcf_stream_channel *channel, ipcf_error *error);
 
 /* What lies at the head of `incoming`, without reading. OK: a message that is whole
- * (data != NULL) or large; AGAIN: more bytes are needed. TOO_LARGE and NOISE are told
- * once; DISCONNECTED (a goodbye) and BAD_FRAME for ever. */
+ * (data != NULL) or large; AGAIN: more bytes are needed. TOO_LARGE is told once,
+ * DISCONNECTED (a goodbye) and BAD_FRAME for ever. */
 ipcf_status ipcf_intake_head(ipcf_stream_channel *channel, ipcf_message *message,
                              ipcf_error *error);
 

@@ -239,7 +239,7 @@ ipcf_status ipcf_stream_channel_next(ipcf_channel *base, ipcf_message *message)
     ipcf_status status = ipcf_intake_head(channel, message, &error);
     if (IPCF_LIKELY(status == IPCF_OK && message->data != NULL))
         return IPCF_OK;
-    if (status == IPCF_TOO_LARGE || status == IPCF_NOISE) {
+    if (status == IPCF_TOO_LARGE) {
         channel->pending = status;
         channel->pending_error = error;
     }
@@ -279,6 +279,10 @@ ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
         status = unless_late(status, deadline_ns, error);
         if (status == IPCF_OK) /* the end of the bytes may be our own doing */
             status = ipcf_channel_state_status(base, error);
+        if (status == IPCF_OK && channel->has_head &&
+            channel->head.kind == IPCF_KIND_NOISE)
+            status = ipcf_fail(error, IPCF_NOISE, "bytes that belong to no frame", 0,
+                               channel->head.body_size);
         ipcf_stream_channel_leave_receiving(channel);
     }
     /* The peer's end and its failures count as something to receive: begin says what.
@@ -289,6 +293,7 @@ ipcf_status ipcf_stream_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
     case IPCF_CLOSED:
     case IPCF_SHUT_DOWN:
     case IPCF_FORKED:
+    case IPCF_NOISE:
         return status;
     default:
         return IPCF_OK;

@@ -122,16 +122,52 @@ static void a_bad_frame_ends_the_channel_for_good(void)
     ipcf_channel_destroy(&channel.base);
 }
 
-static void noise_is_told_and_passed_over(void)
+static void check_noise(ipcf_stream_channel *channel, const char *text)
+{
+    ipcf_message message;
+    CHECK_OK(begin_until(channel, hang_bound(), &message, &failure));
+    CHECK(message.kind == IPCF_KIND_NOISE && message.data != NULL);
+    CHECK(message.size == strlen(text) &&
+          memcmp(message.data, text, (size_t)message.size) == 0);
+    ipcf_channel_finish(&channel->base);
+}
+
+static void noise_is_received_as_such(void)
 {
     ipcf_stream_channel channel;
     ipcf_channel_options options = options_with(IPCF_FRAMING_CONTENT_LENGTH);
     options.skip_noise = true;
     int raw = open_raw(&channel, &options);
-    say_text(raw, "starting up\nContent-Length: 2\r\n\r\n{}");
-    CHECK_STATUS(receive_status(&channel), IPCF_NOISE);
+    say_text(raw, "\r\nstarting up\nContent-Length: 2\r\n\r\n{}more\n\nthe");
+    CHECK_STATUS(ipcf_channel_poll(&channel.base, hang_bound(), &failure), IPCF_NOISE);
     CHECK(failure.found == strlen("starting up\n"));
+    check_noise(&channel, "starting up\n");
+    CHECK_OK(ipcf_channel_poll(&channel.base, hang_bound(), &failure));
     check_receive(&channel, "{}");
+    check_noise(&channel, "more\n");
+    check_noise(&channel, "\n");
+    CHECK_STATUS(receive_status(&channel), IPCF_TIMEOUT);
+    say_text(raw, " end");
+    close(raw);
+    check_noise(&channel, "the end"); /* also without its line's end */
+    CHECK_STATUS(receive_status(&channel), IPCF_DISCONNECTED);
+    CHECK(ipcf_load_acquire(&channel.base.ending) == IPCF_ENDING_UNKNOWN);
+    ipcf_channel_destroy(&channel.base);
+}
+
+static void a_long_line_of_noise_comes_in_pieces(void)
+{
+    ipcf_stream_channel channel;
+    ipcf_channel_options options = options_with(IPCF_FRAMING_LINES);
+    options.skip_noise = true;
+    int raw = open_raw(&channel, &options);
+    static char line[IPCF_NOISE_PIECE_MAX + 1];
+    memset(line, 'n', IPCF_NOISE_PIECE_MAX);
+    say_text(raw, line);
+    say_text(raw, "rest\n{\"a\":1}\n");
+    check_noise(&channel, line);
+    check_noise(&channel, "rest\n");
+    check_receive(&channel, "{\"a\":1}");
     close(raw);
     ipcf_channel_destroy(&channel.base);
 }
@@ -236,7 +272,8 @@ int main(void)
     RUN(poll_and_next_do_not_swallow_what_is_told_once);
     RUN(an_endless_line_stays_small);
     RUN(a_bad_frame_ends_the_channel_for_good);
-    RUN(noise_is_told_and_passed_over);
+    RUN(noise_is_received_as_such);
+    RUN(a_long_line_of_noise_comes_in_pieces);
     RUN(bytes_that_make_no_message_are_passed_over_in_steps);
     return 0;
 }

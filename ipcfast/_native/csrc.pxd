@@ -79,6 +79,7 @@ cdef extern from "ipcf/frame.h" nogil:
         IPCF_KIND_ANY
         IPCF_KIND_MESSAGE
         IPCF_KIND_BYTES
+        IPCF_KIND_NOISE
         IPCF_KIND_GOODBYE
         IPCF_KIND_HELLO
         IPCF_KIND_WELCOME

@@ -9,6 +9,8 @@ cdef class MessageChannel:
     # Points into the subclass, which embeds the C struct by value and makes it in __cinit__ or a factory.
     cdef ipcf_channel *channel
     cdef partial_body partial
+    # Called with each piece of noise, where the channel is one that receives it (csrc/ipcf/channel.h, skip_noise).
+    cdef public object on_noise
     cdef object __weakref__
 
     # The subclass has made its channel: from now on it is closed by __dealloc__ and abandoned after fork.

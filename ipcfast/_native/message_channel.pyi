@@ -1,6 +1,6 @@
 """What every native channel does with messages: the binding of csrc/ipcf/channel.h."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -11,7 +11,14 @@ class MessageChannel:
     Timeouts are in seconds, None waits for ever. recv_bytes takes raw bytes, recv_message documents of a
     codec; a wire that does not tell them apart gives either. Another kind at the head raises ReceiveFailed
     and stays there. What is returned is the caller's; what is passed in is read before the call returns.
+
+    Attributes:
+        on_noise: Called in the thread that receives or polls with each piece of noise, at most 8192 bytes
+            that end with their line, when the channel was made with skip_noise. None: noise is dropped. What
+            it raises the receiving call raises.
     """
+
+    on_noise: Callable[[bytes], object] | None
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         """Refuse to be made other than by a subclass."""

@@ -9,13 +9,13 @@ from cpython.ref cimport Py_XDECREF
 from libc.stdint cimport uint64_t
 
 from ipcfast._native.csrc cimport (
-    IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_OK, IPCF_STATE_CLOSED,
-    IPCF_NO_HANDLE, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_abandon,
-    ipcf_channel_close, ipcf_channel_destroy, ipcf_channel_drain, ipcf_channel_options, ipcf_channel_poll,
-    ipcf_channel_ready_handle, ipcf_channel_set_peer, ipcf_channel_shut_down, ipcf_error, ipcf_handle,
-    ipcf_peer, ipcf_status,
+    IPCF_AGAIN, IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_HANDLE,
+    IPCF_NOISE, IPCF_OK, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel,
+    ipcf_channel_abandon, ipcf_channel_close, ipcf_channel_destroy, ipcf_channel_drain, ipcf_channel_options,
+    ipcf_channel_poll, ipcf_channel_ready_handle, ipcf_channel_set_peer, ipcf_channel_shut_down, ipcf_error,
+    ipcf_handle, ipcf_peer, ipcf_status,
 )
-from ipcfast._native.receiving cimport receive_all, receive_into, receive_one
+from ipcfast._native.receiving cimport pass_noise, receive_all, receive_into, receive_one, status_after_noise
 from ipcfast._native.sending cimport send_all, send_one
 from ipcfast._native.status cimport deadline_of, peer_died, raise_for_channel
 
@@ -81,29 +81,33 @@ cdef class MessageChannel:
 
     def recv_bytes(self, timeout=None):
         """Return the next message of raw bytes; see ipcfast.IpcChannel.recv_bytes."""
-        return receive_one(self.channel, &self.partial, IPCF_KIND_BYTES, True, timeout, "recv_bytes")
+        return receive_one(self.channel, &self.partial, self.on_noise, IPCF_KIND_BYTES, True, timeout, "recv_bytes")
 
     def recv_message(self, timeout=None):
         """Return the next document of a codec; see ipcfast.IpcChannel.recv."""
-        return receive_one(self.channel, &self.partial, IPCF_KIND_MESSAGE, True, timeout, "recv")
+        return receive_one(self.channel, &self.partial, self.on_noise, IPCF_KIND_MESSAGE, True, timeout, "recv")
 
     def try_recv_bytes(self):
         """Return the next message of raw bytes, or None; see ipcfast.IpcChannel.try_recv_bytes."""
-        return receive_one(self.channel, &self.partial, IPCF_KIND_BYTES, False, None, "try_recv_bytes")
+        return receive_one(self.channel, &self.partial, self.on_noise, IPCF_KIND_BYTES, False, None, "try_recv_bytes")
 
     def try_recv_message(self):
         """Return the next document of a codec, or None; see ipcfast.IpcChannel.try_recv."""
-        return receive_one(self.channel, &self.partial, IPCF_KIND_MESSAGE, False, None, "try_recv")
+        return receive_one(self.channel, &self.partial, self.on_noise, IPCF_KIND_MESSAGE, False, None, "try_recv")
 
     def recv_bytes_into(self, buffer, timeout=None):
         """Receive raw bytes into a buffer, return their number; see ipcfast.IpcChannel.recv_bytes_into."""
-        return receive_into(self.channel, &self.partial, IPCF_KIND_BYTES, buffer, timeout, "recv_bytes_into")
+        return receive_into(
+            self.channel, &self.partial, self.on_noise, IPCF_KIND_BYTES, buffer, timeout, "recv_bytes_into"
+        )
 
     def recv_many(self, max_bytes=65536, timeout=None):
         """Return one message of raw bytes and those behind it; see ipcfast.IpcChannel.recv_many."""
         if not 0 <= max_bytes <= SIZE_MAX:
             raise ValueError(f"recv_many: max_bytes is {max_bytes}, must be 0 or more, and below 2**63")
-        return receive_all(self.channel, &self.partial, IPCF_KIND_BYTES, max_bytes, timeout, "recv_many")
+        return receive_all(
+            self.channel, &self.partial, self.on_noise, IPCF_KIND_BYTES, max_bytes, timeout, "recv_many"
+        )
 
     # ---- waiting
 
@@ -112,10 +116,15 @@ cdef class MessageChannel:
         cdef uint64_t deadline = deadline_of(timeout)
         cdef ipcf_error error
         cdef ipcf_status status = IPCF_INTERRUPTED
-        while status == IPCF_INTERRUPTED:
+        cdef int passed = 0
+        while status == IPCF_INTERRUPTED or status == IPCF_AGAIN:
             with nogil:
                 status = ipcf_channel_poll(self.channel, deadline, &error)
-            if status == IPCF_INTERRUPTED:
+            if status == IPCF_NOISE:
+                pass_noise(self.channel, self.on_noise)
+                passed += 1
+                status = status_after_noise(passed, deadline)
+            if status == IPCF_INTERRUPTED or status == IPCF_AGAIN:
                 PyErr_CheckSignals()
         if status != IPCF_OK and status != IPCF_TIMEOUT:
             self.fail(status, &error, "poll")

@@ -14,9 +14,9 @@ from libc.string cimport memcpy
 
 from ipcfast import errors
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_WAIT, IPCF_OK,
-    IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_next,
-    ipcf_channel_try_begin, ipcf_error, ipcf_message, ipcf_status,
+    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_KIND_NOISE, IPCF_LOOK_ONCE,
+    IPCF_NO_WAIT, IPCF_OK, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_finish, ipcf_channel_leave,
+    ipcf_channel_next, ipcf_channel_try_begin, ipcf_clock_ns, ipcf_error, ipcf_message, ipcf_status,
 )
 from ipcfast._native.interpreter cimport how_to_look
 from ipcfast._native.long_body cimport partial_body, read_into, steal, take_part
@@ -29,6 +29,7 @@ cdef extern from "Python.h":
     int list_append "PyList_Append"(PyObject *items, PyObject *item)
 
 cdef enum:
+    NOISE_AT_ONCE = 64    # pieces that are passed over after the deadline, for what may be behind them
     # Above this, copying with the GIL held would stop other threads for longer than giving it up costs.
     COPY_WITH_GIL = 32768
 
@@ -47,15 +48,46 @@ cdef ipcf_status begin(ipcf_channel *channel, uint64_t deadline, ipcf_message *m
         PyErr_CheckSignals()
 
 
-cdef int check_kind(ipcf_channel *channel, uint8_t kind, const ipcf_message *message, str action) except -1:
+cdef int tell_noise(ipcf_channel *channel, const ipcf_message *message, object on_noise) except -1:
+    cdef PyObject *noise = NULL if on_noise is None else copy_whole(message)
+    if on_noise is not None and noise == NULL:
+        ipcf_channel_leave(channel)
+        PyErr_NoMemory()
+    ipcf_channel_finish(channel)
+    if on_noise is not None:
+        on_noise(steal(noise))
+    return 0
+
+
+cdef int pass_noise(ipcf_channel *channel, object on_noise) except -1:
+    cdef ipcf_message message
+    if ipcf_channel_try_begin(channel, IPCF_LOOK_ONCE, &message, NULL) == IPCF_OK:
+        if message.kind == IPCF_KIND_NOISE:
+            return tell_noise(channel, &message, on_noise)
+        ipcf_channel_leave(channel)
+    return 0
+
+
+cdef bint is_noise(ipcf_channel *channel, uint8_t kind, const ipcf_message *message, object on_noise,
+                   str action) except -1:
+    """Check the kind of the message at the head. True: it was noise, and is dealt with."""
     cdef uint8_t found = message.kind
     if found == kind or found == IPCF_KIND_ANY:
-        return 0
+        return False
+    if found == IPCF_KIND_NOISE:
+        tell_noise(channel, message, on_noise)
+        PyErr_CheckSignals()
+        return True
     ipcf_channel_leave(channel)
     raise errors.ReceiveFailed(
         f"{action}: the next message is {kind_name(found)}, not {kind_name(kind)}; it stays at the head, receive it "
         "with the method for its kind"
     )
+
+
+cdef ipcf_status status_after_noise(int passed, uint64_t deadline):
+    """Say how to go on: a peer that makes nothing but noise does not keep a call beyond its deadline."""
+    return IPCF_AGAIN if passed < NOISE_AT_ONCE or ipcf_clock_ns() < deadline else IPCF_TIMEOUT
 
 
 cdef PyObject *copy_whole(const ipcf_message *message) noexcept:
@@ -90,11 +122,12 @@ cdef int take_more(ipcf_channel *channel, uint8_t kind, uint64_t used, uint64_t 
     return 0
 
 
-cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t kind, bint waits, object timeout,
-                        str action, list bodies=None, uint64_t max_bytes=0):
+cdef object receive_one(ipcf_channel *channel, partial_body *partial, object on_noise, uint8_t kind, bint waits,
+                        object timeout, str action, list bodies=None, uint64_t max_bytes=0):
     cdef ipcf_message message
     cdef ipcf_error error
     cdef PyObject *whole
+    cdef int passed = 0
     cdef uint64_t deadline = deadline_of(timeout) if waits else IPCF_NO_WAIT
     error.what = NULL
     cdef ipcf_status status = ipcf_channel_try_begin(channel, how_to_look(waits), &message, &error)
@@ -105,7 +138,10 @@ cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t ki
             return None
         if status != IPCF_OK:
             raise_for_channel(channel, status, &error, action)
-        check_kind(channel, kind, &message, action)
+        if is_noise(channel, kind, &message, on_noise, action):
+            passed += 1
+            status = status_after_noise(passed, deadline)
+            continue
         if message.data != NULL:
             break
         body = take_part(channel, partial, &message, deadline, &status, &error)
@@ -123,19 +159,23 @@ cdef object receive_one(ipcf_channel *channel, partial_body *partial, uint8_t ki
     return steal(whole)
 
 
-cdef object receive_into(ipcf_channel *channel, partial_body *partial, uint8_t kind, object buffer, object timeout,
-                         str action):
+cdef object receive_into(ipcf_channel *channel, partial_body *partial, object on_noise, uint8_t kind, object buffer,
+                         object timeout, str action):
     cdef Py_buffer view
     cdef ipcf_message message
     cdef ipcf_error error
     cdef ipcf_status status
+    cdef int passed = 0
     cdef uint64_t deadline = deadline_of(timeout)
     PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
     try:
         while True:
             status = begin(channel, deadline, &message, &error)
             if status == IPCF_OK:
-                check_kind(channel, kind, &message, action)
+                if is_noise(channel, kind, &message, on_noise, action):
+                    passed += 1
+                    status = status_after_noise(passed, deadline)
+            if status == IPCF_OK:
                 if message.size > <uint64_t>view.len:
                     ipcf_channel_leave(channel)
                     raise errors.MessageTooLarge(
@@ -147,16 +187,16 @@ cdef object receive_into(ipcf_channel *channel, partial_body *partial, uint8_t k
                 status = read_into(channel, partial, &message, <char *>view.buf, deadline, &error)
             if status == IPCF_OK:
                 return message.size
-            if status != IPCF_INTERRUPTED:
+            if status != IPCF_INTERRUPTED and status != IPCF_AGAIN:
                 raise_for_channel(channel, status, &error, action)
             PyErr_CheckSignals()
     finally:
         PyBuffer_Release(&view)
 
 
-cdef list receive_all(ipcf_channel *channel, partial_body *partial, uint8_t kind, uint64_t max_bytes, object timeout,
-                      str action):
+cdef list receive_all(ipcf_channel *channel, partial_body *partial, object on_noise, uint8_t kind, uint64_t max_bytes,
+                      object timeout, str action):
     # The place of the first is taken before it comes, so that nothing can fail afterwards.
     cdef list bodies = [None]
-    bodies[0] = receive_one(channel, partial, kind, True, timeout, action, bodies, max_bytes)
+    bodies[0] = receive_one(channel, partial, on_noise, kind, True, timeout, action, bodies, max_bytes)
     return bodies
