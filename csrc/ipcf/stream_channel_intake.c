@@ -319,6 +319,15 @@ static bool has_goodbye_ahead(const ipcf_stream_channel *channel)
     return false;
 }
 
+/* No more bytes will come, or a goodbye has: note which, whatever still lies before. */
+static void note_end(ipcf_stream_channel *channel)
+{
+    if (has_goodbye_ahead(channel))
+        ipcf_channel_note_ending(&channel->base, IPCF_ENDING_GOODBYE);
+    else
+        (void)ipcf_intake_ended(channel, NULL);
+}
+
 void ipcf_intake_learn_ending(ipcf_stream_channel *channel)
 {
     if (ipcf_channel_has_ended(&channel->base) ||
@@ -327,10 +336,8 @@ void ipcf_intake_learn_ending(ipcf_stream_channel *channel)
     while (!channel->at_end && held(channel) < channel->base.read_ahead_limit)
         if (ipcf_intake_fill(channel, NULL) != IPCF_OK)
             break;
-    if (has_goodbye_ahead(channel))
-        ipcf_channel_note_ending(&channel->base, IPCF_ENDING_GOODBYE);
-    else if (channel->at_end)
-        (void)ipcf_intake_ended(channel, NULL);
+    if (channel->at_end || has_goodbye_ahead(channel))
+        note_end(channel);
     else if (ipcf_stream_channel_peer_has_ended(channel))
         ipcf_channel_note_ending(&channel->base, IPCF_ENDING_DIED);
     ipcf_stream_channel_leave_receiving(channel);
@@ -348,6 +355,8 @@ ipcf_handle ipcf_intake_read_ahead(ipcf_stream_channel *channel, bool *progresse
             break;
         *progressed = true;
     }
+    if (channel->at_end)
+        note_end(channel);
     bool wants_more =
         !channel->at_end && held(channel) < channel->base.read_ahead_limit;
     ipcf_handle handle =

@@ -41,10 +41,20 @@ static void cut(outgoing *out, size_t put)
     }
 }
 
+/* On the own framing both directions end together. Not every stream says so by refusing
+ * to take more: TCP does when it is too late. */
+static bool peer_has_left(ipcf_stream_channel *channel)
+{
+    return IPCF_UNLIKELY(ipcf_channel_has_ended(&channel->base)) &&
+           ipcf_stream_channel_send_framing(channel) == IPCF_FRAMING_LENGTH;
+}
+
 static ipcf_status write_step(ipcf_stream_channel *channel, ipcf_waiting *waiting,
                               ipcf_error *error)
 {
     outgoing *out = (outgoing *)waiting;
+    if (peer_has_left(channel))
+        return ipcf_fail(error, IPCF_DISCONNECTED, "the peer has left", 0, 0);
     while (out->index < out->count) {
         size_t put = 0;
         ipcf_status status =

@@ -347,6 +347,48 @@ static void no_goodbye_in_mid_frame(void)
     close_ends(&both);
 }
 
+/* A wire that goes on taking bytes, as TCP does, must not let us talk to nobody. */
+static void a_goodbye_ends_sending_too(void)
+{
+    ipcf_stream_channel channel;
+    ipcf_channel_options options = options_with(IPCF_FRAMING_LENGTH);
+    uint8_t header[IPCF_FRAME_HEADER_MAX];
+    ipcf_status status;
+    size_t size = ipcf_frame_header(IPCF_FRAMING_LENGTH, IPCF_KIND_GOODBYE,
+                                    IPCF_FRAME_CPU_UNKNOWN, 0, header, &status);
+    int raw = open_raw(&channel, &options);
+    say(raw, header, size);
+    CHECK_STATUS(receive_status(&channel), IPCF_DISCONNECTED);
+    CHECK_STATUS(ipcf_channel_try_send(&channel.base, IPCF_KIND_BYTES, "x", 1, NULL),
+                 IPCF_DISCONNECTED);
+    close(raw);
+    ipcf_channel_destroy(&channel.base);
+}
+
+static void a_goodbye_and_the_end_wake_a_blocked_send(void)
+{
+    ipcf_stream_channel channel;
+    ipcf_channel_options options = options_with(IPCF_FRAMING_LENGTH);
+    uint8_t header[IPCF_FRAME_HEADER_MAX];
+    static uint8_t body[1 << 16];
+    ipcf_status status;
+    size_t size = ipcf_frame_header(IPCF_FRAMING_LENGTH, IPCF_KIND_GOODBYE,
+                                    IPCF_FRAME_CPU_UNKNOWN, 0, header, &status);
+    int raw = open_raw(&channel, &options);
+    do
+        status = ipcf_channel_send(&channel.base, IPCF_KIND_BYTES, body, sizeof body,
+                                   IPCF_NO_WAIT, NULL);
+    while (status == IPCF_OK);
+    CHECK_STATUS(status, IPCF_TIMEOUT);
+    say(raw, header, size);
+    CHECK(shutdown(raw, SHUT_WR) == 0); /* nobody says that it does not read any more */
+    CHECK_STATUS(send_until(&channel, IPCF_KIND_BYTES, "x", 1, hang_bound()),
+                 IPCF_DISCONNECTED);
+    CHECK(ipcf_load_acquire(&channel.base.ending) == IPCF_ENDING_GOODBYE);
+    close(raw);
+    ipcf_channel_destroy(&channel.base);
+}
+
 int main(void)
 {
     RUN(a_killed_peer_is_noticed);
@@ -358,5 +400,7 @@ int main(void)
     RUN(foreign_wires_have_no_goodbye);
     RUN(unread_bytes_do_not_cost_the_peer_anything);
     RUN(no_goodbye_in_mid_frame);
+    RUN(a_goodbye_ends_sending_too);
+    RUN(a_goodbye_and_the_end_wake_a_blocked_send);
     return 0;
 }
