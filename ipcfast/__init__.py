@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ipcfast.channels.pump import MainThreadPump
     from ipcfast.channels.shared_memory import SharedMemoryChannel
     from ipcfast.channels.shutdown import ShutdownState
+    from ipcfast.channels.tcp import TcpChannel
     from ipcfast.channels.thread import ThreadChannel
     from ipcfast.errors import (
         AddressInUse,
@@ -96,6 +97,7 @@ __all__ = [
     "SpawnFailed",
     "SpawnNotFound",
     "SpawnNotPermitted",
+    "TcpChannel",
     "ThreadChannel",
     "__version__",
     "connect",
@@ -125,6 +127,7 @@ _HOMES = {
     "SharedMemoryChannel": "channels.shared_memory",
     "ShutdownState": "channels.shutdown",
     "ThreadChannel": "channels.thread",
+    "TcpChannel": "channels.tcp",
     "Child": "processes.spawn",
     "spawn": "processes.spawn",
     "IpcError": "protocol.messages",

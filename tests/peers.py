@@ -106,18 +106,35 @@ def connected(address: str, **options: Any) -> Iterator[tuple[ipcfast.IpcChannel
 
 
 class PeerProcess:
-    """A process that runs a role from below with a channel to ``address``. Killed at the end of the block."""
+    """A process that runs a role from below with a channel to ``address``. Killed at the end of the block.
+
+    Attributes:
+        pid: The process.
+        wire: Its standard output and input, to read from and to write to.
+    """
 
     def __init__(self, role: str, address: str, *arguments: object) -> None:
         paths = [str(ROOT), *filter(None, sys.path)]
+        # Beside standard input and output, which may be the channel.
+        (self._hears, says), (hears, self._says) = os.pipe(), os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.peers", role, address, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            pass_fds=(says, hears),
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(paths),
+                "IPCFAST_TEST_PIPES": f"{says} {hears}",
+            },
             start_new_session=True,
         )
+        os.close(says)
+        os.close(hears)
         self.pid = self._process.pid
+        assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        self.wire = (self._process.stdout, self._process.stdin)
 
     def __enter__(self) -> PeerProcess:
         return self
@@ -126,30 +143,32 @@ class PeerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
+        for stream in self.wire:
             stream.close()
+        os.close(self._hears)
+        os.close(self._says)
 
     def line(self) -> str:
         """Wait for the next line that the peer prints."""
-        assert self._process.stdout is not None
         line = bytearray()
         while not line.endswith(b"\n"):
-            ready, _, _ = select.select([self._process.stdout], [], [], HANG)
+            ready, _, _ = select.select([self._hears], [], [], HANG)
             assert ready, "the peer says nothing"
-            byte = os.read(self._process.stdout.fileno(), 1)
+            byte = os.read(self._hears, 1)
             assert byte, f"the peer has ended: {line!r}"
             line += byte
         return line.decode().rstrip("\n")
 
     def tell(self) -> None:
         """Let a peer go on that waits for us."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
+        os.write(self._says, b"\n")
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
+
+    def stop(self) -> None:
+        """SIGSTOP: from now on it does nothing until it is killed."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """SIGKILL, and no zombie."""
@@ -164,12 +183,19 @@ class PeerProcess:
 # ---- what the second process does
 
 
+def pipes() -> tuple[int, int]:
+    """Where to say something, and where to wait for a word: standard output and input by default."""
+    says, hears = map(int, os.environ.get("IPCFAST_TEST_PIPES", "1 0").split())
+    return says, hears
+
+
 def say(line: object) -> None:
-    print(line, flush=True)
+    os.write(pipes()[0], f"{line}\n".encode())
 
 
 def wait_for_word() -> None:
-    sys.stdin.readline()
+    while os.read(pipes()[1], 1) not in (b"\n", b""):
+        pass
 
 
 def numbered(channel: ipcfast.IpcChannel, count: str) -> None:
@@ -293,7 +319,7 @@ def with_child(channel: ipcfast.IpcChannel) -> None:
     """Leaves a forked child behind that keeps every descriptor it can."""
     child = os.fork()
     if child == 0:
-        os.close(1)
+        os.close(pipes()[0])
         wait_for_word()
         os._exit(0)
     say(child)

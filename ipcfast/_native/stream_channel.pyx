@@ -47,17 +47,20 @@ cdef ipcf_channel_options stream_options(framing, sniff, skip_noise, message_lim
     return options
 
 
-cdef StreamChannel open_channel(ipcf_stream *stream, const ipcf_channel_options *options):
-    cdef StreamChannel made
+cdef StreamChannel channel_over(ipcf_stream *stream, const ipcf_channel_options *options):
+    """Make a channel of an open stream, which stays the caller's when that fails."""
     cdef ipcf_error error
-    cdef ipcf_status status
+    cdef StreamChannel made = StreamChannel.__new__(StreamChannel, _token)
+    cdef ipcf_status status = ipcf_stream_channel_init(&made.stream_channel, stream, options, &error)
+    if status != IPCF_OK:
+        raise_status(status, &error, "open a channel")
+    made.register(&made.stream_channel.base)
+    return made
+
+
+cdef StreamChannel open_channel(ipcf_stream *stream, const ipcf_channel_options *options):
     try:
-        made = StreamChannel.__new__(StreamChannel, _token)
-        status = ipcf_stream_channel_init(&made.stream_channel, stream, options, &error)
-        if status != IPCF_OK:
-            raise_status(status, &error, "open a channel")
-        made.register(&made.stream_channel.base)
-        return made
+        return channel_over(stream, options)
     finally:
         ipcf_stream_close(stream)    # which is empty once the channel has it
 
@@ -96,7 +99,7 @@ cdef class StreamChannel(MessageChannel):
         cdef ipcf_status status = ipcf_stream_adopt(handle, &stream, &error)
         if status != IPCF_OK:
             raise_status(status, &error, f"adopt handle {handle}")
-        return open_channel(&stream, &options)
+        return channel_over(&stream, &options)    # the stream is no more than the handle
 
     @staticmethod
     def pair(*, framing="length", message_limit=67108864, read_ahead_limit=134217728, spin_us=80):

@@ -8,7 +8,7 @@ from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.listener import Listener, channel_of
 from ipcfast.channels.shutdown import ShutdownState
 from ipcfast.protocol.codec import codec_named
-from ipcfast.transports.address import parse_address
+from ipcfast.transports.address import Address, parse_address
 from ipcfast.transports.contract import Options
 from ipcfast.transports.open import open_connection, open_pair
 
@@ -26,6 +26,7 @@ def listen(
     spin_us: int = Options.spin_us,
     capacity_limit: int = Options.capacity_limit,
     shutdown_state: ShutdownState | None = None,
+    secret: bytes | None = None,
 ) -> Listener:
     r"""Own an address, from this call until ``close``; clients may connect at once.
 
@@ -33,8 +34,9 @@ def listen(
     Content-Length are recognised by their first byte.
 
     Args:
-        address: ``local://name``, ``shm://name`` (the same), ``unix:///absolute/path``, or ``thread://name``
-            for clients in this process.
+        address: ``local://name``, ``shm://name`` (the same), ``unix:///absolute/path``, ``thread://name`` for
+            clients in this process, or ``tcp://host:port`` (``tcp://:port`` is this machine; port 0 lets the
+            system choose, and the listener's ``address`` tells).
         prefix: None for the private directory of this user (see below); "auroraview" means
             ``/tmp/auroraview_<name>`` (``\\.\pipe\auroraview_<name>``), any other text likewise.
         framing: "length" is ipcfast's own, with a handshake. With "lines" and "content-length" a client that
@@ -48,6 +50,8 @@ def listen(
         capacity_limit: Bytes of the ring of each direction that a client of shared memory gets at most, at
             least 4096; one that asks for more gets the largest power of two within it.
         shutdown_state: What the listener and the channels of all its clients end with.
+        secret: TCP only, and demanded there for anything but this machine: both sides prove that they know it
+            before anything else is said. Nothing is encrypted, see TcpChannel.
 
     On ``thread://`` objects pass as they are: ``framing``, ``codec`` and limits in bytes mean nothing there.
 
@@ -61,8 +65,17 @@ def listen(
         ShuttingDown: ``shutdown_state`` is shut down already.
         TypeError, ValueError: The address or an option is none.
     """
-    options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity_limit=capacity_limit)
-    return Listener(parse_address(address, prefix=prefix), options, shutdown_state=shutdown_state)
+    options = Options(
+        framing,
+        codec,
+        message_limit,
+        read_ahead_limit,
+        spin_us,
+        capacity_limit=capacity_limit,
+        secret=secret,
+    )
+    where = checked(parse_address(address, prefix=prefix), options)
+    return Listener(where, options, shutdown_state=shutdown_state)
 
 
 def connect(
@@ -78,12 +91,13 @@ def connect(
     capacity: int = Options.capacity,
     queue_capacity: int = Options.queue_capacity,
     shutdown_state: ShutdownState | None = None,
+    secret: bytes | None = None,
 ) -> IpcChannel:
     """Connect to a listener, and wait for one that is just starting.
 
     Args:
         address: ``shm://name`` for shared memory, ``local://name`` for the socket,
-            ``unix:///absolute/path``, or ``thread://name`` for a listener of this process.
+            ``unix:///absolute/path``, ``thread://name`` for a listener of this process, ``tcp://host:port``.
         timeout: Seconds for the server to be there and to accept; None waits for ever. With 0 there is one
             attempt, and a server that is there still has 5 s to accept.
         prefix: As for ``listen``; both sides must give the same.
@@ -97,25 +111,34 @@ def connect(
             piece by piece.
         queue_capacity: Messages that may be on their way in each direction of ``thread://``.
         shutdown_state: What the channel ends with.
+        secret: As for ``listen``.
 
     Returns:
-        A SharedMemoryChannel for ``shm://``, a ThreadChannel for ``thread://``, else a LocalSocketChannel.
+        A SharedMemoryChannel for ``shm://``, a ThreadChannel for ``thread://``, a TcpChannel for ``tcp://``,
+        else a LocalSocketChannel.
 
     Raises:
         AddressNotFound: Nobody listened there all the while.
-        PermissionDenied: The address or the server is another user's.
+        PermissionDenied: The address or the server is another user's, or it has another secret.
         ConnectError: The server refused (its reason is told), or speaks another framing.
         ChannelTimeout: The server is there, but did not accept in time.
         ShuttingDown: ``shutdown_state`` is shut down already.
         TypeError, ValueError: The address, the timeout or an option is none.
     """
     options = Options(
-        framing, codec, message_limit, read_ahead_limit, spin_us, capacity, queue_capacity=queue_capacity
+        framing,
+        codec,
+        message_limit,
+        read_ahead_limit,
+        spin_us,
+        capacity,
+        queue_capacity=queue_capacity,
+        secret=secret,
     )
-    codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
-    where = parse_address(address, prefix=prefix)
     if shutdown_state is not None:
         shutdown_state.check()
+    codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
+    where = checked(parse_address(address, prefix=prefix), options)
     return channel_of(open_connection(where, options, timeout), where.name, codec, shutdown_state)
 
 
@@ -134,7 +157,7 @@ def pair(
     """Return both ends of a channel within this process: for tests, and between threads.
 
     Args:
-        kind: "local", "shm" or "thread".
+        kind: "local", "shm", "thread" or "tcp".
         framing: As for ``listen``; "shm" has only "length".
         codec: As for ``listen``.
         message_limit: As for ``listen``.
@@ -157,3 +180,14 @@ def pair(
         channel_of(one, f"{kind}_a", codec, shutdown_state),
         channel_of(other, f"{kind}_b", codec, shutdown_state),
     )
+
+
+def checked(address: Address, options: Options) -> Address:
+    """Refuse a secret where nobody would ask for it.
+
+    Raises:
+        ValueError: There is one, and the address is not of the network.
+    """
+    if options.secret is not None and not address.is_tcp:
+        raise ValueError(f"a secret is for tcp:// only: {address.text} is known to be this user's")
+    return address

@@ -39,7 +39,6 @@ class Listener:
     def __init__(
         self, address: Address, options: Options, *, shutdown_state: ShutdownState | None = None
     ) -> None:
-        self._name = address.name
         self._codec = codec_named(options.codec).name  # before the address is taken
         self._shutdown_state: ShutdownState | None = None
         if shutdown_state is not None:
@@ -49,16 +48,17 @@ class Listener:
             self._acceptor = ThreadAcceptor(address, options)
         else:
             self._acceptor = Acceptor(address, options)
+        self._name = self._acceptor.address.name
         join(self, shutdown_state)
 
     @property
     def address(self) -> str:
-        """The address as it was given: what a client connects to."""
+        """The address as it was given, for TCP with the real port: what a client connects to."""
         return self._acceptor.address.text
 
     @property
     def path(self) -> str:
-        """The path of the socket or pipe."""
+        """The path of the socket or pipe; for TCP host and port."""
         return self._acceptor.path
 
     @property
@@ -130,11 +130,16 @@ def channel_of(
     # Here and not above: the classes offer .server(), which gives a listener.
     from ipcfast.channels.local_socket import LocalSocketChannel
     from ipcfast.channels.shared_memory import SharedMemoryChannel
+    from ipcfast.channels.tcp import TcpChannel
     from ipcfast.channels.thread import ThreadChannel
 
     transport = opened.transport
     if isinstance(transport, QueueChannel):
         return ThreadChannel(name, shutdown_state=shutdown_state, transport=transport)
+    if opened.is_tcp:
+        return TcpChannel(
+            name, framing=opened.framing, codec=codec, transport=transport, shutdown_state=shutdown_state
+        )
     if opened.is_ring:
         return SharedMemoryChannel(name, codec=codec, transport=transport, shutdown_state=shutdown_state)
     return LocalSocketChannel(

@@ -15,7 +15,8 @@ import os
 import time
 import weakref
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ipcfast._native.stream_channel import KIND_REFUSAL, StreamChannel
 from ipcfast._native.stream_listener import StreamListener, wait_any
@@ -41,6 +42,9 @@ from ipcfast.transports.ring import close_handles
 from ipcfast.transports.stream import limits
 from ipcfast.transports.turn import Turn
 
+if TYPE_CHECKING:
+    from ipcfast.transports.tcp_listener import Proving, TcpListener
+
 __all__ = ["Acceptor"]
 
 logger = logging.getLogger(__name__)
@@ -65,10 +69,11 @@ class Dropped(Exception):
 class Pending:
     """A connection that is not open yet: silent, or in the middle of its greeting."""
 
-    connection: StreamChannel
+    connection: StreamChannel | Proving
     deadline: float
     silent_until: float | None  # when silence means that the listener's framing holds; None: it means nothing
     is_greeting: bool = field(default=False)
+    who: str = ""  # for the log
 
 
 class Warnings:
@@ -104,8 +109,9 @@ class Acceptor:
     ) -> None:
         self.address = address
         self._options = options
-        self._offers = offers
-        self._sniffs = options.framing != "u32be"
+        self._offers = (STREAM,) if address.is_tcp else offers
+        # On these the server may speak first, or whoever comes must not be taken for somebody else.
+        self._sniffs = options.framing != "u32be" and not address.is_tcp
         self._pending: list[Pending] = []
         self._rest_until = 0.0
         self._warnings = Warnings(address.text)
@@ -115,7 +121,15 @@ class Acceptor:
         # A connection to itself: closing one end wakes whoever waits on the other, on every system alike.
         self._mark, self._waker = StreamChannel.pair()
         try:
-            self._listener = StreamListener(address.path_to_listen())
+            self._listener: StreamListener | TcpListener
+            if address.is_tcp:
+                # Here and not above: the modules of the network cost more to load than all of ours.
+                from ipcfast.transports.tcp_listener import TcpListener
+
+                self._listener = TcpListener(address, options)
+                self.address = replace(address, text=f"tcp://{self._listener.path}", name=self._listener.path)
+            else:
+                self._listener = StreamListener(address.path_to_listen())
         except BaseException:
             self._mark.close()
             self._waker.close()
@@ -238,9 +252,7 @@ class Acceptor:
         """Accept all who wait in the backlog, as far as one wait can watch them."""
         while len(self._pending) < PENDING_MAX and time.monotonic() >= self._rest_until:
             try:
-                connection = self._listener.try_accept(
-                    framing=self._options.framing, sniff=self._sniffs, **limits(self._options)
-                )
+                connection = self._let_in()
             except PermissionDenied as error:
                 self._warnings.warn(f"turned away a client of another user: {error}")
                 continue
@@ -252,17 +264,34 @@ class Acceptor:
                 return
             now = time.monotonic()
             silence = None if self._options.framing == OWN_FRAMING else now + SILENCE_SECONDS
-            self._pending.append(Pending(connection, now + HANDSHAKE_SECONDS, silence))
+            who = f"pid {connection.peer_pid}" if isinstance(connection, StreamChannel) else connection.who
+            self._pending.append(Pending(connection, now + HANDSHAKE_SECONDS, silence, who=who))
+
+    def _let_in(self) -> StreamChannel | Proving | None:
+        if isinstance(self._listener, StreamListener):
+            return self._listener.try_accept(
+                framing=self._options.framing, sniff=self._sniffs, **limits(self._options)
+            )
+        return self._listener.try_accept()
 
     def _step(self, pending: Pending) -> Opened | None:
         """Take one connection as far as it goes; None: it has to be waited for."""
+        if not isinstance(pending.connection, StreamChannel):
+            proved = pending.connection.advance()
+            if proved is None:
+                if time.monotonic() >= pending.deadline:
+                    raise Dropped(f"no proof of the shared secret within {HANDSHAKE_SECONDS:g} s")
+                return None
+            pending.connection = proved
         connection = pending.connection
-        if not self._sniffs:
-            return Opened(connection, is_ring=False, framing=self._options.framing)
-        if not pending.is_greeting:
+        if not self._sniffs and self._options.framing != OWN_FRAMING:
+            return Opened(
+                connection, is_ring=False, framing=self._options.framing, is_tcp=self.address.is_tcp
+            )
+        if self._sniffs and not pending.is_greeting:
             framing = connection.sniff()
             if framing is None:
-                return self._still_silent(pending)
+                return self._still_silent(pending, connection)
             if framing != OWN_FRAMING:
                 return self._foreign(connection, framing)
             pending.is_greeting, pending.silent_until = True, None
@@ -276,10 +305,10 @@ class Acceptor:
         close_handles(handles)
         return self._greet(connection, kind, body)
 
-    def _still_silent(self, pending: Pending) -> Opened | None:
+    def _still_silent(self, pending: Pending, connection: StreamChannel) -> Opened | None:
         now = time.monotonic()
         if pending.silent_until is not None and now >= pending.silent_until:
-            return self._foreign(pending.connection, self._options.framing)
+            return self._foreign(connection, self._options.framing)
         if now >= pending.deadline:
             raise Dropped(f"not a byte within {HANDSHAKE_SECONDS:g} s")
         return None
@@ -294,19 +323,20 @@ class Acceptor:
         return Opened(connection, is_ring=False, framing=framing)
 
     def _greet(self, connection: StreamChannel, kind: int, body: bytes) -> Opened:
-        return answer_hello(connection, kind, body, self._options, self._offers)
+        opened = answer_hello(connection, kind, body, self._options, self._offers)
+        return replace(opened, is_tcp=self.address.is_tcp)
 
     def _refuse(self, pending: Pending, reason: str) -> None:
         # The client may be gone already, or not read: it was told, or it will see the end.
-        with contextlib.suppress(IpcChannelError):
-            pending.connection.send_handles(KIND_REFUSAL, encode_refusal(reason), [], 0.0)
+        if isinstance(pending.connection, StreamChannel):
+            with contextlib.suppress(IpcChannelError):
+                pending.connection.send_handles(KIND_REFUSAL, encode_refusal(reason), [], 0.0)
         self._drop(pending, reason)
 
     def _drop(self, pending: Pending, reason: str) -> None:
         self._pending.remove(pending)
-        peer = pending.connection.peer_pid
         pending.connection.close()
-        self._warnings.warn(f"dropped a client (pid {peer}): {reason}")
+        self._warnings.warn(f"dropped a client ({pending.who}): {reason}")
 
 
 def _abandon_all() -> None:

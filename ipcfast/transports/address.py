@@ -23,7 +23,9 @@ __all__ = [
 
 RUNTIME_DIR_VARIABLE = "IPCFAST_RUNTIME_DIR"
 
-SCHEMES = ("local", "shm", "unix", "thread")
+SCHEMES = ("local", "shm", "unix", "thread", "tcp")
+LOOPBACK = "127.0.0.1"
+PORT_MAX = 65535
 SUFFIX = ".sock"
 # The listener locks a file of this name beside the socket (csrc/ipcf/posix/listener_lock.c).
 LOCK_SUFFIX = ".lock"
@@ -44,8 +46,8 @@ class Address:
 
     Attributes:
         text: As the user wrote it.
-        scheme: "local", "shm", "unix" or "thread".
-        name: The name, or for "unix" the path.
+        scheme: "local", "shm", "unix", "thread" or "tcp".
+        name: The name; for "unix" the path, for "tcp" host and port.
         prefix: What stands before the name, None for the private directory.
     """
 
@@ -58,6 +60,16 @@ class Address:
     def wants_ring(self) -> bool:
         """Whether a client of this address asks for shared memory."""
         return self.scheme == "shm"
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether this is an address of the network."""
+        return self.scheme == "tcp"
+
+    def endpoint(self) -> tuple[str, int]:
+        """Return host and port of an address of the network; without a host it is this machine alone."""
+        host, _, port = self.name.rpartition(":")
+        return host.strip("[]") or LOOPBACK, int(port)
 
     def path_to_connect(self) -> str:
         """Return the path to connect to.
@@ -94,7 +106,7 @@ class Address:
 
 
 def parse_address(text: str, *, prefix: str | None = None) -> Address:
-    r"""Read ``local://name``, ``shm://name``, ``thread://name`` or ``unix:///path``.
+    r"""Read ``local://name``, ``shm://name``, ``thread://name``, ``unix:///path`` or ``tcp://host:port``.
 
     ``local://x`` and ``shm://x`` are one address; only what the client asks for differs. With a prefix the
     socket is ``/tmp/<prefix>_<name>`` (``\\.\pipe\<prefix>_<name>``), without one it lies in the private
@@ -108,8 +120,14 @@ def parse_address(text: str, *, prefix: str | None = None) -> Address:
     scheme, separator, name = text.partition("://")
     if not separator or scheme not in SCHEMES:
         raise ValueError(
-            f"address {text!r} is not one of local://name, shm://name, thread://name, unix:///path"
+            f"address {text!r} is not one of local://name, shm://name, thread://name, unix:///path,"
+            " tcp://host:port"
         )
+    if scheme == "tcp":
+        if prefix is not None:
+            raise ValueError(f"address {text!r} is one of the network, prefix {prefix!r} does not apply")
+        check_endpoint(text, name)
+        return Address(text, scheme, name)
     if scheme != "unix":
         return named_address(scheme, name, prefix=prefix)
     if prefix is not None:
@@ -120,11 +138,13 @@ def parse_address(text: str, *, prefix: str | None = None) -> Address:
 
 
 def named_address(scheme: str, name: str, *, prefix: str | None = None) -> Address:
-    """Return the address ``local://name``, ``shm://name`` or ``thread://name``.
+    """Return the address ``local://name``, ``shm://name``, ``thread://name`` or ``tcp://name``.
 
     Raises:
         TypeError, ValueError: As ``parse_address``.
     """
+    if scheme == "tcp":
+        return parse_address(f"tcp://{name}", prefix=prefix)
     check_name(name, "name")
     if prefix is not None:
         check_name(prefix, "prefix")
@@ -139,6 +159,23 @@ def check_text(what: str, value: object) -> None:
     """
     if not isinstance(value, str):
         raise TypeError(f"{what} {value!r} is no str")
+
+
+def check_endpoint(text: str, name: str) -> None:
+    """Refuse what is no host and port: ``host:5000``, ``:5000``, ``127.0.0.1:0`` or ``[::1]:5000``.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    host, _, port = name.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_number = port.isascii() and port.isdigit() and len(port) <= len(str(PORT_MAX))
+    if not is_number or int(port) > PORT_MAX:
+        raise ValueError(f"address {text!r} must end with a port from 0 to {PORT_MAX}: tcp://host:port")
+    if ":" in host and bare == host:
+        raise ValueError(f"address {text!r} must have the host in brackets: tcp://[::1]:port")
+    if any(character in "[]/@\\?#" or character.isspace() or character == "\0" for character in bare):
+        raise ValueError(f"address {text!r} has no host such as 127.0.0.1, [::1] or a name: tcp://host:port")
 
 
 def check_name(name: str, what: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ipcfast._native.frame import FRAMINGS
@@ -129,6 +129,7 @@ class Options:
         capacity_limit: Bytes of each of the two rings that a listener gives at most, at least 4096; a client
             that asks for more gets the largest power of two within it.
         queue_capacity: Messages of each direction that a queue between threads holds.
+        secret: What both sides of a TCP connection prove to each other that they know; None: nothing.
     """
 
     framing: str = OWN_FRAMING
@@ -139,6 +140,7 @@ class Options:
     capacity: int = _MIB // 4
     capacity_limit: int = 4 * _MIB
     queue_capacity: int = 10_000
+    secret: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.framing not in FRAMINGS:
@@ -148,6 +150,11 @@ class Options:
             raise ValueError(
                 f"codec 'pickle' needs framing {OWN_FRAMING!r}, whose handshake makes both sides name it"
             )
+        if self.secret is not None:
+            if not isinstance(self.secret, bytes):
+                raise TypeError(f"secret must be bytes, not {type(self.secret).__name__}")
+            if not self.secret or self.framing != OWN_FRAMING:
+                raise ValueError(f"secret must not be empty, and needs framing {OWN_FRAMING!r}")
         for name, least in (
             ("message_limit", MESSAGE_LIMIT_MIN),
             ("read_ahead_limit", 1),
@@ -195,8 +202,10 @@ class Opened:
         transport: What moves the messages.
         is_ring: Whether they move through shared memory.
         framing: The framing of sending on a stream.
+        is_tcp: Whether they move through TCP.
     """
 
     transport: Transport
     is_ring: bool
     framing: str
+    is_tcp: bool = False

@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ipcfast._native.stream_channel import KIND_HELLO, KIND_REFUSAL, KIND_WELCOME, StreamChannel
 from ipcfast.errors import (
@@ -86,7 +87,9 @@ class Opening:
         if self._greeted is None:
             connection = find_server(self._address, self._options, deadline, timeout, is_given_up)
             if self._options.framing != OWN_FRAMING:
-                return Opened(connection, is_ring=False, framing=self._options.framing)
+                return Opened(
+                    connection, is_ring=False, framing=self._options.framing, is_tcp=self._address.is_tcp
+                )
             self.greet(connection)
         assert self._greeted is not None
         try:
@@ -123,7 +126,8 @@ class Opening:
                     filename=self._address.text,
                 )
         try:
-            return adopt(connection, self._hello, kind, body, handles, self._options)
+            opened = adopt(connection, self._hello, kind, body, handles, self._options)
+            return replace(opened, is_tcp=self._address.is_tcp)
         except FrameError as error:
             raise ConnectError(
                 f"the server at {self._address.text} broke the handshake: {error}",
@@ -184,6 +188,11 @@ def find_server(
     is_given_up: Callable[[], bool],
 ) -> StreamChannel:
     """Connect, again and again until the deadline: the server may be just starting, or busy."""
+    if address.is_tcp:
+        # Here and not above: the modules of the network cost more to load than all of ours.
+        from ipcfast.transports.tcp_connect import connect_tcp
+
+        return connect_tcp(address, options, deadline, timeout, is_given_up)
     path = address.path_to_connect()
     pause = RETRY_FIRST_SECONDS
     while True:
@@ -294,8 +303,13 @@ def open_pair(kind: str, options: Options) -> tuple[Opened, Opened]:
     """Return both ends of a transport within this process.
 
     Raises:
-        ValueError: ``kind`` is none of "local", "shm" and "thread".
+        ValueError: ``kind`` is none of "local", "shm", "thread" and "tcp".
     """
+    if kind == "tcp":
+        from ipcfast.transports.tcp import tcp_pair
+
+        one, other = tcp_pair(options)
+        return Opened(one, False, options.framing, True), Opened(other, False, options.framing, True)
     if kind == "local":
         one, other = stream_pair(options)
         return Opened(one, False, options.framing), Opened(other, False, options.framing)
@@ -307,4 +321,4 @@ def open_pair(kind: str, options: Options) -> tuple[Opened, Opened]:
     if kind == "thread":
         front, back = thread_pair(options)
         return thread_opened(front), thread_opened(back)
-    raise ValueError(f"pair {kind!r} is not one of 'local', 'shm', 'thread'")
+    raise ValueError(f"pair {kind!r} is not one of 'local', 'shm', 'thread', 'tcp'")

@@ -37,7 +37,7 @@ class ThreadContract(Carrying, Flow, Ending, Together, Callbacks):
 
     kind = "thread"
     capabilities: ClassVar[set[str]] = {"messages", "bytes", "objects"}
-    features: ClassVar[frozenset[str]] = frozenset()
+    features: ClassVar[frozenset[str]] = frozenset({"addresses", "kinds", "goodbye", "known peer"})
 
 
 class TestThreadChannel(ThreadContract):

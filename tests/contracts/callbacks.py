@@ -418,7 +418,7 @@ class Callbacks(Channels):
 
     def test_close_from_many_threads_while_messages_come(self, log: pytest.LogCaptureFixture) -> None:
         for _ in range(20):
-            one, other = ipcfast.pair(self.kind)
+            one, other = self.ends()
             seen: list[int] = []
             other.on_message(lambda message, seen=seen: seen.append(message.data))  # type: ignore[misc]
 

@@ -108,7 +108,7 @@ class Carrying(Channels):
 
     @needs("documents")
     def test_iteration_tells_of_a_message_that_had_to_be_skipped(self) -> None:
-        one, other = ipcfast.pair(self.kind, message_limit=2000)
+        one, other = self.ends(message_limit=2000)
         with other, one:
             one.send_json("x" * 3000)
             one.send({"id": []})
@@ -122,6 +122,7 @@ class Carrying(Channels):
 
     # ---- kinds
 
+    @needs("kinds")
     def test_the_wrong_kind_stays_at_the_head(self, pair: Pair) -> None:
         one, other = pair
         one.send_bytes(b"bytes")
@@ -141,6 +142,7 @@ class Carrying(Channels):
             other.recv_bytes_into(bytearray(100), HANG)
         assert other.recv_json(HANG) == "message"
 
+    @needs("kinds")
     def test_recv_many_stops_at_a_message(self, pair: Pair) -> None:
         one, other = pair
         one.send_many([b"1", b"2"])
@@ -206,7 +208,7 @@ class Carrying(Channels):
 
     @needs("documents")
     def test_a_message_above_the_limit_is_skipped(self) -> None:
-        one, other = ipcfast.pair(self.kind, message_limit=2000)
+        one, other = self.ends(message_limit=2000)
         with one, other:
             one.send_bytes(bytes(2000))
             one.send_bytes(bytes(2001))
@@ -245,7 +247,7 @@ class Carrying(Channels):
         pair[0].send_many([])
         assert not pair[1].poll()
 
-    @needs("processes")
+    @needs("processes", "kinds")
     @pytest.mark.parametrize("role", ["numbered", "numbered_in_batches"])
     def test_a_million_messages_from_another_process(self, role: str) -> None:
         with self.peer(role, MILLION) as (channel, _):
@@ -316,28 +318,29 @@ class Carrying(Channels):
         pair[0].send_bytes(b"x")
         assert waiting.result()
 
+    @needs("addresses")
     def test_a_channel_says_what_it_is(self, address: str) -> None:
         with connected(address) as (server, client):
             for channel in (server, client):
-                assert channel.name == "contract"
+                assert channel.name == address.partition("://")[2]
                 assert channel.capabilities == self.capabilities
-                assert channel.peer.pid is not None
+                assert (channel.peer.pid is not None) == ("known peer" in self.features)
                 assert "open" in repr(channel)
                 assert not channel.is_shutdown()
                 assert channel.peer_died is None
         assert "closed" in repr(server)
 
-    @needs("processes")
+    @needs("processes", "known peer")
     def test_the_peer_is_the_process_at_the_other_end(self) -> None:
         with self.peer("idle", 0) as (channel, process):
             assert channel.peer.pid == process.pid
             if sys.platform != "win32":
                 assert channel.peer.uid is not None
 
-    @needs("documents")
+    @needs("documents", "kinds")
     @pytest.mark.parametrize("codec", ["msgpack", "pickle"])
     def test_other_codecs(self, codec: str) -> None:
-        one, other = ipcfast.pair(self.kind, codec=codec)
+        one, other = self.ends(codec=codec)
         with one, other:
             one.send_json({"bytes": b"\0\xff"})
             assert other.recv_json(HANG) == {"bytes": b"\0\xff"}
@@ -346,7 +349,7 @@ class Carrying(Channels):
 
     @needs("documents")
     def test_raw_carries_bytes_only(self) -> None:
-        one, other = ipcfast.pair(self.kind, codec="raw")
+        one, other = self.ends(codec="raw")
         with one, other:
             assert one.capabilities == {"bytes"}
             one.send_bytes(b"x")

@@ -22,7 +22,7 @@ from ipcfast import (
     ShutdownState,
     ShuttingDown,
 )
-from tests.contracts.channels import Channels, Pair
+from tests.contracts.channels import Channels, Pair, needs
 from tests.contracts.flow import fill
 from tests.peers import HANG, Background, until, until_asleep
 
@@ -45,8 +45,8 @@ class Together(Channels):
     @contextmanager
     def clients(self, count: int, state: ShutdownState) -> Iterator[list[Pair]]:
         """Some connections; only the clients, which come first in each pair, have the state."""
-        address = f"{self.kind}://together"
-        with ExitStack() as stack, ipcfast.listen(address) as listener:
+        with ExitStack() as stack, ipcfast.listen(self.place("together")) as listener:
+            address = listener.address
             found = []
             for _ in range(count):
                 connecting = Background(
@@ -58,6 +58,7 @@ class Together(Channels):
 
     # ---- ending together
 
+    @needs("addresses")
     @pytest.mark.parametrize("how", ["state", "channel"])
     def test_a_shared_state_ends_every_channel_and_the_peers_get_all_that_was_sent(self, how: str) -> None:
         state = ShutdownState()
@@ -85,6 +86,7 @@ class Together(Channels):
                 assert server.peer_died is False
                 assert not server.is_shutdown()
 
+    @needs("addresses")
     def test_closing_one_channel_leaves_the_others(self) -> None:
         state = ShutdownState()
         with self.clients(2, state) as ((one, _), (other, server)):
@@ -98,7 +100,7 @@ class Together(Channels):
 
     def test_both_ends_of_a_pair_may_share_a_state(self) -> None:
         state = ShutdownState()
-        one, other = ipcfast.pair(self.kind, shutdown_state=state, **self.options)
+        one, other = self.ends(shutdown_state=state)
         with one, other:
             waiting = Background(other.receive)
             until_asleep(os.getpid(), waiting.native_id)
@@ -121,6 +123,7 @@ class Together(Channels):
         other.shutdown()
         assert other.shutdown_state.is_shutdown()
 
+    @needs("addresses")
     def test_a_listener_ends_with_its_state_and_so_do_its_channels(self, address: str) -> None:
         state = ShutdownState()
         with ipcfast.listen(address, shutdown_state=state) as listener:
@@ -140,13 +143,14 @@ class Together(Channels):
                 assert rest(client) == [b"last"]
         ipcfast.listen(address).close()  # the address is free again
 
+    @needs("addresses")
     def test_nothing_begins_with_a_state_that_has_ended(self, address: str) -> None:
         state = ShutdownState()
         state.shutdown()
         for call in (ipcfast.listen, ipcfast.connect):
             with pytest.raises(ShuttingDown):
                 call(address, shutdown_state=state)  # type: ignore[operator]
-        one, other = ipcfast.pair(self.kind, shutdown_state=state)
+        one, other = self.ends(shutdown_state=state)
         with one, other:
             assert one.is_shutdown()
             with pytest.raises(ShuttingDown):
@@ -154,7 +158,7 @@ class Together(Channels):
 
     def test_a_state_does_not_keep_its_channels_alive(self) -> None:
         state = ShutdownState()
-        one, other = ipcfast.pair(self.kind, shutdown_state=state)
+        one, other = self.ends(shutdown_state=state)
         watch = weakref.ref(one)
         del one
         gc.collect()
@@ -214,6 +218,7 @@ class Together(Channels):
 
     # ---- races
 
+    @needs("addresses")
     def test_what_eight_threads_had_sent_when_shutdown_came_is_received(self) -> None:
         """A send that returned is received, in order; one that raised was told so. Nothing else arrives."""
         for round_ in range(6):
@@ -260,7 +265,7 @@ class Together(Channels):
             def talk(state: ShutdownState = state, begin: threading.Event = begin) -> None:
                 begin.wait(HANG)
                 while True:
-                    one, other = ipcfast.pair(self.kind, shutdown_state=state)
+                    one, other = self.ends(shutdown_state=state)
                     with one, other:
                         try:
                             with state.begin_operation():

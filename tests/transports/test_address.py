@@ -21,6 +21,7 @@ from ipcfast.transports.address import (
     SOCKET_PATH_MAX,
     Address,
     default_directory,
+    named_address,
     parse_address,
     pipe_path,
     private_directory,
@@ -81,7 +82,19 @@ def test_a_unix_path_is_taken_as_it_is(tmp_path: Path) -> None:
         "unix:///directory/",
         "unix://relative",
         "unix:///a\0b",
-        "tcp://localhost:1",
+        "tcp://",
+        "tcp://localhost",
+        "tcp://localhost:",
+        "tcp://localhost:port",
+        "tcp://localhost:-1",
+        "tcp://localhost:65536",
+        "tcp://localhost:٣",
+        "tcp://::1:5000",
+        "tcp://[::1:5000",
+        "tcp://user@host:1",
+        "tcp://host/path:1",
+        "tcp://two words:1",
+        "udp://localhost:1",
         "render",
         "",
         "LOCAL://a",
@@ -104,9 +117,27 @@ def test_a_bad_prefix_is_refused(prefix: str) -> None:
         parse_address("local://a", prefix=prefix)
 
 
-def test_a_path_takes_no_prefix() -> None:
+@pytest.mark.parametrize("text", ["unix:///a", "tcp://:1"])
+def test_a_path_and_a_port_take_no_prefix(text: str) -> None:
     with pytest.raises(ValueError, match="prefix"):
-        parse_address("unix:///a", prefix="auroraview")
+        parse_address(text, prefix="auroraview")
+
+
+@pytest.mark.parametrize(
+    "text, endpoint",
+    [
+        ("tcp://host:5000", ("host", 5000)),
+        ("tcp://127.0.0.1:0", ("127.0.0.1", 0)),
+        ("tcp://:65535", ("127.0.0.1", 65535)),
+        ("tcp://[::1]:1", ("::1", 1)),
+        ("tcp://[fe80::1%eth0]:1", ("fe80::1%eth0", 1)),
+    ],
+)
+def test_hosts_and_ports(text: str, endpoint: tuple[str, int]) -> None:
+    address = parse_address(text)
+    assert address.is_tcp
+    assert address.endpoint() == endpoint
+    assert named_address("tcp", text.partition("://")[2]) == address
 
 
 @posix

@@ -337,9 +337,15 @@ def test_a_pair_is_connected(kind: str, is_ring: bool) -> None:
         end.transport.close()
 
 
+def test_a_pair_over_tcp_says_so() -> None:
+    for end in open_pair("tcp", OWN):
+        assert end.is_tcp
+        end.transport.close()
+
+
 @pytest.mark.parametrize(
-    "call", [lambda: open_pair("tcp", OWN), lambda: open_pair("shm", Options(framing="lines"))]
+    "call", [lambda: open_pair("udp", OWN), lambda: open_pair("shm", Options(framing="lines"))]
 )
 def test_a_pair_that_is_none_is_refused(call: Callable[[], object]) -> None:
-    with pytest.raises(ValueError, match=r"tcp|lines"):
+    with pytest.raises(ValueError, match=r"udp|lines"):
         call()
