@@ -65,6 +65,7 @@ WAITING = ["posix/wait"]
 
 CAPABILITIES = {
     "status": [],
+    "c_streams": [],
     "frame": [*FRAME, "frame_splitter"],
     "sending": [],
     "receiving": [],

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ipcfast.channels.pump import MainThreadPump
     from ipcfast.channels.shared_memory import SharedMemoryChannel
     from ipcfast.channels.shutdown import ShutdownState
+    from ipcfast.channels.stdio import StdioChannel
     from ipcfast.channels.tcp import TcpChannel
     from ipcfast.channels.thread import ThreadChannel
     from ipcfast.errors import (
@@ -97,6 +98,7 @@ __all__ = [
     "SpawnFailed",
     "SpawnNotFound",
     "SpawnNotPermitted",
+    "StdioChannel",
     "TcpChannel",
     "ThreadChannel",
     "__version__",
@@ -127,6 +129,7 @@ _HOMES = {
     "SharedMemoryChannel": "channels.shared_memory",
     "ShutdownState": "channels.shutdown",
     "ThreadChannel": "channels.thread",
+    "StdioChannel": "channels.stdio",
     "TcpChannel": "channels.tcp",
     "Child": "processes.spawn",
     "spawn": "processes.spawn",

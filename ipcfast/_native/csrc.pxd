@@ -131,6 +131,8 @@ cdef extern from "ipcf/stream.h" nogil:
     ipcf_status ipcf_stream_connect(const char *path, bint require_same_user, ipcf_stream *stream,
                                     ipcf_error *error)
     ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *stream, ipcf_error *error)
+    ipcf_status ipcf_stream_adopt_pair(ipcf_handle read_handle, ipcf_handle write_handle, ipcf_stream *stream,
+                                       ipcf_error *error)
     ipcf_status ipcf_listener_open(const char *path, int backlog, ipcf_listener *listener, ipcf_error *error)
     ipcf_status ipcf_listener_try_accept(ipcf_listener *listener, bint require_same_user, ipcf_stream *stream,
                                          ipcf_error *error)

@@ -49,6 +49,18 @@ class StreamChannel(MessageChannel):
     ) -> StreamChannel:
         """Take over an open descriptor or handle; on failure it stays the caller's."""
     @staticmethod
+    def adopt_pair(
+        read_handle: int,
+        write_handle: int,
+        *,
+        framing: str = "length",
+        skip_noise: bool = False,
+        message_limit: int = 67108864,
+        read_ahead_limit: int = 134217728,
+        spin_us: int = 80,
+    ) -> StreamChannel:
+        """Take over two open descriptors or handles of any kind; closed when the system refuses."""
+    @staticmethod
     def pair(
         *,
         framing: str = "length",

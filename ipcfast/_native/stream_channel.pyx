@@ -11,9 +11,10 @@ cimport cython
 
 from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_HELLO, IPCF_KIND_MESSAGE,
-    IPCF_KIND_REFUSAL, IPCF_KIND_WELCOME, IPCF_OK, IPCF_STREAM_HANDSHAKE_MAX, IPCF_STREAM_MAX_HANDLES,
-    IPCF_TIMEOUT, ipcf_channel_options, ipcf_channel_watch_peer, ipcf_error, ipcf_framing, ipcf_handle, ipcf_status,
-    ipcf_stream, ipcf_stream_adopt, ipcf_stream_channel_init, ipcf_stream_channel_read_handle,
+    IPCF_KIND_REFUSAL, IPCF_KIND_WELCOME, IPCF_NO_HANDLE, IPCF_OK, IPCF_STREAM_HANDSHAKE_MAX, IPCF_STREAM_MAX_HANDLES,
+    IPCF_TIMEOUT, ipcf_channel_options, ipcf_channel_watch_peer, ipcf_error, ipcf_framing, ipcf_handle,
+    ipcf_handle_close, ipcf_status, ipcf_stream, ipcf_stream_adopt, ipcf_stream_adopt_pair, ipcf_stream_channel_init,
+    ipcf_stream_channel_read_handle,
     ipcf_stream_channel_receive_handles, ipcf_stream_channel_release_stream,
     ipcf_stream_channel_send_framing, ipcf_stream_channel_send_handles,
     ipcf_stream_channel_set_send_framing, ipcf_stream_channel_sniff, ipcf_stream_close, ipcf_stream_connect,
@@ -100,6 +101,24 @@ cdef class StreamChannel(MessageChannel):
         if status != IPCF_OK:
             raise_status(status, &error, f"adopt handle {handle}")
         return channel_over(&stream, &options)    # the stream is no more than the handle
+
+    @staticmethod
+    def adopt_pair(ipcf_handle read_handle, ipcf_handle write_handle, *, framing="length", skip_noise=False,
+                   message_limit=67108864, read_ahead_limit=134217728, spin_us=80):
+        cdef ipcf_channel_options options = stream_options(
+            framing, False, skip_noise, message_limit, read_ahead_limit, spin_us
+        )
+        cdef ipcf_stream stream
+        cdef ipcf_error error
+        cdef ipcf_status status = ipcf_stream_adopt_pair(read_handle, write_handle, &stream, &error)
+        if status != IPCF_OK:
+            action = f"adopt handles {read_handle} and {write_handle}"
+            if write_handle == read_handle:
+                write_handle = IPCF_NO_HANDLE
+            ipcf_handle_close(&read_handle)    # which forgets its number
+            ipcf_handle_close(&write_handle)
+            raise_status(status, &error, action)
+        return open_channel(&stream, &options)
 
     @staticmethod
     def pair(*, framing="length", message_limit=67108864, read_ahead_limit=134217728, spin_us=80):

@@ -97,7 +97,9 @@ def connect(
 
     Args:
         address: ``shm://name`` for shared memory, ``local://name`` for the socket,
-            ``unix:///absolute/path``, ``thread://name`` for a listener of this process, ``tcp://host:port``.
+            ``unix:///absolute/path``, ``thread://name`` for a listener of this process, ``tcp://host:port``;
+            or ``stdio://`` for this process' own standard input and output, which is there at once
+            (``stdio://?framing=content-length`` in place of JSON lines).
         timeout: Seconds for the server to be there and to accept; None waits for ever. With 0 there is one
             attempt, and a server that is there still has 5 s to accept.
         prefix: As for ``listen``; both sides must give the same.
@@ -115,10 +117,11 @@ def connect(
 
     Returns:
         A SharedMemoryChannel for ``shm://``, a ThreadChannel for ``thread://``, a TcpChannel for ``tcp://``,
-        else a LocalSocketChannel.
+        a StdioChannel for ``stdio://``, else a LocalSocketChannel.
 
     Raises:
         AddressNotFound: Nobody listened there all the while.
+        AddressInUse: Standard input and output carry another channel already.
         PermissionDenied: The address or the server is another user's, or it has another secret.
         ConnectError: The server refused (its reason is told), or speaks another framing.
         ChannelTimeout: The server is there, but did not accept in time.
@@ -137,6 +140,10 @@ def connect(
     )
     if shutdown_state is not None:
         shutdown_state.check()
+    if isinstance(address, str) and address.startswith("stdio:"):
+        from ipcfast.channels.stdio import connect_stdio
+
+        return connect_stdio(address, options, prefix, shutdown_state)
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
     where = checked(parse_address(address, prefix=prefix), options)
     return channel_of(open_connection(where, options, timeout), where.name, codec, shutdown_state)
@@ -157,7 +164,7 @@ def pair(
     """Return both ends of a channel within this process: for tests, and between threads.
 
     Args:
-        kind: "local", "shm", "thread" or "tcp".
+        kind: "local", "shm", "thread", "tcp", or "stdio" for two pipes.
         framing: As for ``listen``; "shm" has only "length".
         codec: As for ``listen``.
         message_limit: As for ``listen``.
@@ -175,6 +182,10 @@ def pair(
         framing, codec, message_limit, read_ahead_limit, spin_us, capacity, queue_capacity=queue_capacity
     )
     codec_named(codec)
+    if kind == "stdio":
+        from ipcfast.channels.stdio import stdio_pair
+
+        return stdio_pair(options, shutdown_state)
     one, other = open_pair(kind, options)
     return (
         channel_of(one, f"{kind}_a", codec, shutdown_state),

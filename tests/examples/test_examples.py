@@ -36,6 +36,21 @@ OUTPUT = {
         """PythonResponse 3: IpcError(code=-32603, message="fly: KeyError('fly')", data=None, extra={})""",
         "the child ended with 0",
     ],
+    "stdio_parent.py": [
+        "answer 0: {'done': 'greet'}",
+        "answer 1: {'done': 'run'}",
+        "answer 2: {'done': 'large'}",
+        "the child has left",
+        "noise: a library says hello before anybody knows of a channel",
+        "noise: standard output is what it was",
+        "stderr: log: ready",
+        "stderr: log: greet",
+        "stderr: log: run",
+        "stderr: log: from a grandchild",
+        "stderr: log: large",
+        "stderr: log: stop",
+        "the child ended with 0",
+    ],
     "thread_channel.py": [
         "event square 1",
         "event square 4",
@@ -46,7 +61,10 @@ OUTPUT = {
     ],
 }
 # Those that another one starts.
-STARTED = {"packed_child.py": "packed_host.py"}
+STARTED = {
+    "packed_child.py": "packed_host.py",
+    "stdio_child.py": "stdio_parent.py",
+}
 # What an example imports beside ipcfast, and which extra brings it.
 NEEDED = {"qt_host.py": ("PySide6.QtCore", "qt")}
 
