@@ -16,20 +16,23 @@ __all__ = ["IpcChannelFactory", "IpcMode", "packed_name"]
 
 MODE_VARIABLE = "IPCFAST_MODE"
 MODE_ALIAS = "AURORAVIEW_IPC_MODE"
-ALIASES = {"channel": "local_socket", "shm": "shared_memory"}
+ALIASES = {"channel": "local_socket", "shm": "shared_memory", "pipe": "stdio"}
 
 
 class IpcMode(Enum):
     """How two parts of a program talk to each other (R80).
 
     By value ("local_socket"), in any case, and by the values' aliases: "channel" is LOCAL_SOCKET, "shm" is
-    SHARED_MEMORY (D2).
+    SHARED_MEMORY, "pipe" is STDIO (D2). LEGACY is the protocol that was there before channels, and STDIO
+    speaks it too: JSON lines over this process' own standard input and output (R116).
     """
 
     AUTO = "auto"
     LOCAL_SOCKET = "local_socket"
     SHARED_MEMORY = "shared_memory"
     THREAD = "thread"
+    STDIO = "stdio"
+    LEGACY = "legacy"
 
     @classmethod
     def _missing_(cls, value: object) -> IpcMode | None:
@@ -50,13 +53,14 @@ class IpcChannelFactory:
         Args:
             mode: LOCAL_SOCKET connects to the server at ``/tmp/auroraview_<name>`` as
                 ``LocalSocketChannel.connect`` does, SHARED_MEMORY to the one in the private directory as
-                ``SharedMemoryChannel.connect``; THREAD makes a ThreadChannel; AUTO is what ``auto_detect``
-                says.
+                ``SharedMemoryChannel.connect``; THREAD makes a ThreadChannel; STDIO and LEGACY take standard
+                input and output, as ``StdioChannel`` does; AUTO is what ``auto_detect`` says.
             name: Of the channel.
             timeout: Seconds that connecting may take; None for ever.
 
         Raises:
             AddressNotFound, PermissionDenied, ConnectError, ChannelTimeout: As ``connect`` of those classes.
+            AddressInUse, IoError: As StdioChannel.
             ValueError: The mode or the name is none.
         """
         mode = IpcMode(mode)
@@ -66,9 +70,13 @@ class IpcChannelFactory:
             return LocalSocketChannel.connect(name, timeout=timeout)
         if mode is IpcMode.SHARED_MEMORY:
             return SharedMemoryChannel.connect(name, timeout=timeout)
-        from ipcfast.channels.thread import ThreadChannel
+        if mode is IpcMode.THREAD:
+            from ipcfast.channels.thread import ThreadChannel
 
-        return ThreadChannel(name)
+            return ThreadChannel(name)
+        from ipcfast.channels.stdio import StdioChannel
+
+        return StdioChannel(name=name)
 
     @staticmethod
     def auto_detect() -> IpcMode:
@@ -104,14 +112,14 @@ class IpcChannelFactory:
 
         In a process that was given a channel by its parent that is ``connect_parent()``, with everything
         that this raises; unless the mode is THREAD, which is a ThreadChannel of that name, as it is in a
-        process of its own.
+        process of its own, or STDIO or LEGACY, which is ``StdioChannel(name=name)`` (R116, R117).
 
         Args:
-            name: Of a ThreadChannel; the others have the names that they were given.
+            name: Of a ThreadChannel or StdioChannel; the others have the names that they were given.
             timeout: Seconds that connecting may take; None for ever.
         """
         mode = IpcChannelFactory.auto_detect()
-        if mode is IpcMode.THREAD:
+        if mode in (IpcMode.THREAD, IpcMode.STDIO, IpcMode.LEGACY):
             return IpcChannelFactory.create(mode, name)
         return connect_parent(timeout)
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -33,13 +35,22 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_modes_by_value_and_by_alias() -> None:
-    assert {mode.value for mode in IpcMode} == {"auto", "local_socket", "shared_memory", "thread"}
+    assert {mode.value for mode in IpcMode} == {
+        "auto",
+        "local_socket",
+        "shared_memory",
+        "thread",
+        "stdio",
+        "legacy",
+    }
     for text, mode in {
         "thread": IpcMode.THREAD,
         "LOCAL_SOCKET": IpcMode.LOCAL_SOCKET,
         "channel": IpcMode.LOCAL_SOCKET,
         " shm ": IpcMode.SHARED_MEMORY,
         "Auto": IpcMode.AUTO,
+        "pipe": IpcMode.STDIO,
+        "Legacy": IpcMode.LEGACY,
     }.items():
         assert IpcMode(text) is mode
     for nothing in ("telepathy", "", 7):
@@ -63,6 +74,8 @@ def test_modes_by_value_and_by_alias() -> None:
         ({"IPCFAST_MODE": "auto", "IPCFAST_CHANNEL": "shm://x"}, "shared_memory"),
         ({"IPCFAST_MODE": "shm", "AURORAVIEW_IPC_MODE": "thread"}, "shared_memory"),
         ({"AURORAVIEW_IPC_MODE": "channel"}, "local_socket"),
+        ({"AURORAVIEW_IPC_MODE": "legacy", "AURORAVIEW_IPC_CHANNEL": "packed_1"}, "legacy"),
+        ({"IPCFAST_MODE": "pipe"}, "stdio"),
         ({"IPCFAST_MODE": "auto", "AURORAVIEW_IPC_MODE": "shared_memory"}, "shared_memory"),
     ],
     ids=str,
@@ -140,3 +153,26 @@ def test_a_process_of_its_own_is_in_thread_mode() -> None:
 def test_the_name_of_a_packed_program() -> None:
     assert packed_name() == f"packed_{os.getpid()}"
     assert packed_name(12) == "packed_12"
+
+
+@pytest.mark.parametrize("variable", ["IPCFAST_MODE", "AURORAVIEW_IPC_MODE"])
+@pytest.mark.parametrize("call", ["create_for_context()", "create('auto', 'old')", "create('stdio', 'old')"])
+def test_the_old_protocol_is_one_variable_away(variable: str, call: str) -> None:
+    """Plain lines, spoken with the standard library alone on the other side."""
+    text = f"""
+        import ipcfast
+        with ipcfast.IpcChannelFactory.{call} as channel:
+            print("this goes elsewhere")
+            for message in channel:
+                channel.send({{"type": "response", "id": message.id, "data": message.data}})
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(text)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**environment(), variable: "legacy"},
+    ) as child:
+        out, err = child.communicate(b'{"type":"request","id":"1","data":"\xc3\xbc"}\n', timeout=HANG)
+    assert out == '{"type":"response","id":"1","data":"ü"}\n'.encode()
+    assert err == b"this goes elsewhere\n"

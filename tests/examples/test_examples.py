@@ -27,6 +27,15 @@ OUTPUT = {
         *(f"rendered {frame}" for frame in range(5)),
     ],
     "qt_host.py": ["rendered 1000 in order", "simulated 1000 in order"],
+    "legacy_host.py": [
+        f"{wire}: {message}"
+        for wire in ("lines", "channel")
+        for message in (
+            {"type": "ready", "data": {"handlers": ["add", "echo"]}},
+            {"type": "response", "data": 5, "id": "1"},
+            {"type": "response", "data": "schön", "id": "2"},
+        )
+    ],
     "packed_host.py": [
         "ready: ['add', 'shout']",
         "the child may print what it likes",
@@ -62,6 +71,7 @@ OUTPUT = {
 }
 # Those that another one starts.
 STARTED = {
+    "legacy_child.py": "legacy_host.py",
     "packed_child.py": "packed_host.py",
     "stdio_child.py": "stdio_parent.py",
 }
