@@ -51,7 +51,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Job:
-    """What is done: ``work`` is one of round_trip, one_way, batches, objects; ``size`` is in bytes."""
+    """What is done: ``work`` is one of round_trip, one_way, batches, objects, objects_one_way.
+
+    ``size`` is in bytes; of objects it is that of a text within, 0 for a small dict of several values.
+    """
 
     work: str
     size: int
@@ -59,20 +62,28 @@ class Job:
     @property
     def title(self) -> str:
         """The name of the job in tables."""
-        if self.work == "objects":
-            return "JSON dict round trip"
+        name = {"objects": "JSON dict round trip", "objects_one_way": "JSON dict one way"}.get(
+            self.work, self.work.replace("_", " ")
+        )
+        if not self.size:
+            return name
         unit = f"{self.size} B" if self.size < 1024 else f"{self.size // 1024} KiB"
         unit = f"{self.size >> 20} MiB" if self.size >= 1 << 20 else unit
-        return f"{self.work.replace('_', ' ')} {unit}"
+        return f"{name} {unit}"
 
 
 @dataclass(frozen=True)
 class Block:
-    """One turn of a contestant, verified by it. ``samples_ns``: of each message, when that was asked for."""
+    """One turn of a contestant, verified by it.
+
+    ``samples_ns`` has the time of each message, when that was asked for; ``cpu_ns`` is the CPU time of both
+    processes while the clock ran, of jobs that tell it.
+    """
 
     count: int
     elapsed_ns: int
     samples_ns: tuple[int, ...] = ()
+    cpu_ns: int = 0
 
 
 class Contestant(Protocol):

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 from bench.measure import Block, Job, Placement, pin
 from bench.work import do, serve
@@ -25,6 +25,22 @@ __all__ = ["TwoProcesses", "wire_of_bytes"]
 STOP_SECONDS = 5.0
 
 
+class OtherProcess(Protocol):
+    """What a contestant needs of the process at the other end."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end."""
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class TwoProcesses:
     """A contestant made of two Python processes; a file of ``bench/peers`` that starts one has two functions.
 
@@ -38,7 +54,9 @@ class TwoProcesses:
         argument, finish = listen()
         self._control, theirs = multiprocessing.Pipe()
         spawn = multiprocessing.get_context("spawn")
-        self._process = spawn.Process(target=other_process, args=(module, argument, theirs), daemon=True)
+        self._process: OtherProcess = spawn.Process(
+            target=other_process, args=(module, argument, theirs), daemon=True
+        )
         self._process.start()
         theirs.close()
         self._wire = finish()
@@ -67,6 +85,12 @@ class TwoProcesses:
         found: dict[str, Any] = self._control.recv()
         return found
 
+    def peak_memory(self) -> int:
+        """Return the most memory that the other process ever had, in bytes."""
+        self._control.send("peak memory")
+        found: int = self._control.recv()
+        return found
+
     def close(self) -> None:
         """End the other process."""
         self._control.close()
@@ -87,6 +111,9 @@ def other_process(module: str, argument: Any, control: Connection) -> None:
                 settle(order)
                 control.send("settled")
                 continue
+            if order == "peak memory":
+                control.send(peak_memory())
+                continue
             control.send("ready")
             job, count = order
             report = serve(wire, job, count)
@@ -94,6 +121,13 @@ def other_process(module: str, argument: Any, control: Connection) -> None:
             control.send(report())
     except (EOFError, ConnectionError):
         wire.close()
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process ever had, in bytes, but not what it was forked from had."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        found = dict(line.split(":", 1) for line in status)
+    return int(found["VmHWM"].split()[0]) * 1024
 
 
 def settle(placement: Placement) -> None:

@@ -64,10 +64,12 @@ def do(wire: Wire, job: Job, count: int, other: OtherSide, *, timed: bool) -> Bl
     Raises:
         WrongContents: Something is missing or altered.
     """
+    if job.work == "objects_one_way":
+        return objects_one_way(wire, values(job.size, count), other)
     if job.work in ("one_way", "batches"):
         return one_way(wire, messages(job.size, count), other, in_batches=job.work == "batches")
     if job.work == "objects":
-        block = objects(wire, count, timed=timed)
+        block = objects(wire, values(job.size, count), timed=timed)
     elif timed:
         block = timed_round_trips(wire, messages(job.size, count))
     else:
@@ -113,22 +115,46 @@ def timed_round_trips(wire: Wire, payload: list[bytes]) -> Block:
     return Block(len(payload), sum(samples), tuple(samples))
 
 
-def objects(wire: Wire, count: int, *, timed: bool) -> Block:
+def values(size: int, count: int) -> list[dict[str, Any]]:
+    """Return ``count`` dicts; 1,024 differ, then they repeat."""
+    if size:
+        return [{"text": "x" * size}] * count
+    made = [{**OBJECT, "frame": number} for number in range(min(count, DISTINCT))]
+    return list(itertools.islice(itertools.cycle(made), count))
+
+
+def objects(wire: Wire, payload: list[dict[str, Any]], *, timed: bool) -> Block:
     """Send a dict and wait until it is back; all are compared, outside of the clock."""
     samples = []
     returned = []
     clock = time.perf_counter_ns
     began = clock()
-    for _ in range(count):
+    for value in payload:
         started = clock() if timed else 0
-        wire.send_json(OBJECT)
+        wire.send_json(value)
         returned.append(wire.recv_json())
         if timed:
             samples.append(clock() - started)
     elapsed = clock() - began
-    if returned != [OBJECT] * count:
-        raise WrongContents(f"what came back is not {count} times {OBJECT}")
-    return Block(count, elapsed, tuple(samples))
+    if returned != payload:
+        raise WrongContents(f"{len(payload)} dicts came back altered")
+    return Block(len(payload), elapsed, tuple(samples))
+
+
+def objects_one_way(wire: Wire, payload: list[dict[str, Any]], other: OtherSide) -> Block:
+    """Send dicts without waiting; the clock stops when all have arrived."""
+    send = wire.send_json
+    used, started = time.process_time_ns(), time.perf_counter_ns()
+    for value in payload:
+        send(value)
+    other.wait_until_done()
+    elapsed, used = time.perf_counter_ns() - started, time.process_time_ns() - used
+    due = {"count": len(payload), "checksum": checksum([repr(value).encode() for value in payload])}
+    report = other.report()
+    used += report.pop("cpu_ns")
+    if report != due:
+        raise WrongContents(f"sent {due}, the other side has {report}")
+    return Block(len(payload), elapsed, cpu_ns=used)
 
 
 def one_way(wire: Wire, payload: list[bytes], other: OtherSide, *, in_batches: bool) -> Block:
@@ -163,6 +189,16 @@ def serve(wire: Wire, job: Job, count: int) -> Callable[[], dict[str, Any]]:
         for _ in range(count):
             wire.send_json(wire.recv_json())
         return dict
+    if job.work == "objects_one_way":
+        take = wire.recv_json
+        began = time.process_time_ns()
+        taken = [take() for _ in range(count)]
+        used = time.process_time_ns() - began
+        return lambda: {
+            "count": len(taken),
+            "checksum": checksum([repr(value).encode() for value in taken]),
+            "cpu_ns": used,
+        }
     received: list[bytes] = []
     if job.work == "batches":
         assert wire.recv_many is not None
