@@ -8,6 +8,7 @@ from typing import TypeVar
 from ipcfast.channels.connecting import CONNECT_TIMEOUT, ConnectingChannel
 from ipcfast.channels.listener import Listener
 from ipcfast.channels.shutdown import ShutdownState
+from ipcfast.errors import SerializationError
 from ipcfast.transports.address import named_address
 from ipcfast.transports.contract import Options, Transport
 
@@ -111,6 +112,37 @@ class LocalSocketChannel(ConnectingChannel):
         )
         channel.open()
         return channel
+
+    def send_line(self, line: str, timeout: float | None = None) -> None:
+        """Send a line of text as it is, without a codec (R64): the line without its end.
+
+        With framings other than "lines" it is the text of one byte message. The first line that a listener
+        of ours gets has to begin as JSON does, with "{", "[" or white: it tells the framing.
+
+        Raises:
+            SendFailed: With framing "lines": it is blank, or a line end is in it.
+            SerializationError: It has a lone surrogate, for which there is no UTF-8. Nothing was sent.
+        """
+        try:
+            data = line.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise SerializationError(f"send_line: a lone surrogate at character {error.start}") from error
+        self.send_bytes(data, timeout)
+
+    def recv_line_timeout(self, timeout: float | None = None) -> str:
+        """Return the next line as text, without its end (R64). Blank lines are passed over.
+
+        Raises:
+            ChannelTimeout: No whole line came in time; what has come of it is kept.
+            SerializationError: It is not UTF-8; it was taken off the channel, which goes on.
+        """
+        data = self.recv_bytes(timeout)
+        try:
+            return str(data, "utf-8")
+        except UnicodeDecodeError as error:
+            raise SerializationError(
+                f"line of {len(data)} bytes is not UTF-8 at byte {error.start}"
+            ) from error
 
 
 class LocalSocketChannelServer(Listener):

@@ -90,7 +90,8 @@ class IpcMessage:
             when None or "" (R32); 0 is an id like any other.
         method: Of a request; left out when empty (R33).
         event: Of an event; left out when empty (R34).
-        error: Of a response; left out when None (R35).
+        error: Of a response; left out when empty (R35). An IpcError where it was received; to be sent it may
+            be a mapping with the same keys, as the documents' programs write it.
         extra: Keys of the object on the wire that are not named here; they are written again (D11).
     """
 
@@ -115,10 +116,8 @@ class IpcMessage:
             result["method"] = method
         if self.event is not None and (event := _text("event", self.event)):
             result["event"] = event
-        if self.error is not None:
-            if not isinstance(self.error, IpcError):
-                raise _wrong("error", "an IpcError", self.error)
-            result["error"] = self.error.to_dict()
+        if self.error is not None and (error := _error(self.error)) is not None:
+            result["error"] = error.to_dict()
         _add_extra(result, "extra", self.extra, _MESSAGE_FIELDS)
         return result
 
@@ -187,6 +186,15 @@ def _integer(name: str, value: object, expected: str = "an integer") -> int:
 
 def _identifier(value: object) -> str | int:
     return _text("id", value) if isinstance(value, str) else _integer("id", value, "text or an integer")
+
+
+def _error(value: object) -> IpcError | None:
+    """Return the error of a message that is sent; None for an empty mapping."""
+    if isinstance(value, IpcError):
+        return value
+    if not isinstance(value, Mapping):
+        raise _wrong("error", "an IpcError or a mapping", value)
+    return IpcError.from_dict(value) if value else None
 
 
 def _add_extra(result: dict[str, Any], name: str, extra: object, fields: frozenset[str]) -> None:

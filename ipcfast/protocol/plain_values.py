@@ -113,9 +113,9 @@ def named(kind: type) -> str:
 
 
 def refused(place: Place, problem: str) -> SerializationError:
-    """Return the error for a value that cannot be carried."""
-    path = ""
+    """Return the error for a value that cannot be carried; its field is the outermost key."""
+    path, key = "", None
     while place is not None:
         place, key = place
         path = f"[{key!r:.{SHOWN}}]{path}"
-    return SerializationError(f"the value{path} {problem}")
+    return SerializationError(f"the value{path} {problem}", field=key if isinstance(key, str) else None)

@@ -72,8 +72,9 @@ class Carrying(Channels):
     def test_what_cannot_be_encoded_is_not_sent(self, pair: Pair, value: object) -> None:
         one, other = pair
         for send in (one.send_json, lambda item: one.send({"data": item})):
-            with pytest.raises(SerializationError):
+            with pytest.raises(SerializationError) as caught:
                 send(value)
+            assert caught.value.field == "data"
         one.send_json("next")
         assert other.recv_json(HANG) == "next"
 

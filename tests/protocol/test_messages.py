@@ -66,6 +66,14 @@ def test_a_whole_message_goes_there_and_back() -> None:
     assert IpcMessage.from_json(message.to_json().encode()) == message
 
 
+def test_an_error_may_be_written_as_the_documents_write_it() -> None:
+    error = {"code": 1, "message": "m", "data": [2], "hint": 3}
+    message = IpcMessage(type="response", error=error)  # type: ignore[arg-type]
+    assert message.to_dict()["error"] == error
+    assert IpcMessage.from_json(message.to_json()).error == IpcError(1, "m", [2], {"hint": 3})
+    assert IpcMessage(error={}).to_dict() == {"type": "data", "data": {}}  # type: ignore[arg-type]
+
+
 def test_json_is_not_escaped() -> None:
     assert "日本" in IpcMessage(data="日本").to_json()
 
@@ -122,9 +130,19 @@ def test_a_wrong_type_names_its_field(document: dict[str, Any], field: str) -> N
         ("id", [1.5, True, False, b"", []]),
         ("method", [5, 0, False, b"", {}]),
         ("event", [b"e", 0, b"", []]),
-        ("error", ["boom", {"code": 1, "message": "m"}, 0, False]),
-        ("error.code", [IpcError("x", "m"), IpcError(True, "m"), IpcError(1.0, "m"), IpcError(None, "m")]),
-        ("error.message", [IpcError(1, 5), IpcError(1, None), IpcError(1, b"m")]),
+        ("error", ["boom", 0, False, [], [("code", 1)]]),
+        (
+            "error.code",
+            [
+                {"message": "m"},
+                {"code": "1", "message": "m"},
+                IpcError("x", "m"),
+                IpcError(True, "m"),
+                IpcError(1.0, "m"),
+                IpcError(None, "m"),
+            ],
+        ),
+        ("error.message", [{"code": 1}, IpcError(1, 5), IpcError(1, None), IpcError(1, b"m")]),
         ("error.extra", [IpcError(1, "m", extra=None), IpcError(1, "m", extra=["a"])]),
         ("extra", [None, [("a", 1)]]),
     ],

@@ -84,25 +84,27 @@ def released() -> memoryview:
 
 
 @pytest.mark.parametrize(
-    "value, text",
+    "value, text, field",
     [
         (
             {"frames": [1, {"at": datetime.date(2024, 1, 1)}]},
             r"value\['frames'\]\[1\]\['at'\] is of datetime.date",
+            "frames",
         ),
-        ([math.nan], r"value\[0\] is nan"),
-        ({"a": {1: 1}}, r"value\['a'\] has a key of int"),
-        ({"a": "\ud800"}, r"value\['a'\] has a lone surrogate at character 0"),
-        ({"x\udc00": 1}, "has a lone surrogate at character 1"),
-        ((10**4300,), r"value\[0\] is an integer of more than 4300 digits"),
-        (Pretending(), "Pretending"),
-        ([released()], r"value\[0\] is a memoryview that was released"),
+        ([math.nan], r"value\[0\] is nan", None),
+        ({"a": {1: 1}}, r"value\['a'\] has a key of int", "a"),
+        ({"a": "\ud800"}, r"value\['a'\] has a lone surrogate at character 0", "a"),
+        ({"x\udc00": 1}, "has a lone surrogate at character 1", "x\udc00"),
+        ((10**4300,), r"value\[0\] is an integer of more than 4300 digits", None),
+        (Pretending(), "Pretending", None),
+        ([released()], r"value\[0\] is a memoryview that was released", None),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_fault_is_named_with_its_place(value: Any, text: str) -> None:
-    with pytest.raises(SerializationError, match=text):
+def test_a_fault_is_named_with_its_place(value: Any, text: str, field: str | None) -> None:
+    with pytest.raises(SerializationError, match=text) as caught:
         plain_copy(value, "MessagePack", with_bytes=True)
+    assert caught.value.field == field
 
 
 @pytest.mark.parametrize("extra", [0, 1])
