@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c "import sysconfig as s; print(s.get_config_var('SOABI'))"))
 NATIVE := pyproject.toml setup.py $(shell find ipcfast csrc/ipcf -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
 
+# Extras that the tests use beside their own. `make test WITH=` does without Qt (100 MB), and skips its tests.
+WITH ?= qt
+
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test bench lint ctest clean
@@ -12,7 +15,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/built
 	$(VENV)/bin/ipcfast demo $(DIR)
 
-test: $(VENV)/with-test
+test: $(VENV)/with-test $(WITH:%=$(VENV)/with-%)
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 bench: $(VENV)/with-bench

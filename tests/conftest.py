@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keeps every test out of the user's own runtime directory."""
+"""Keeps every test out of the user's own runtime directory, and skips honest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.completeness import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["private_runtime_directory", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
 
 @pytest.fixture(autouse=True)

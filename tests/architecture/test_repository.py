@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("ipcfast", "csrc", "tests", "bench", "examples", "docs", ".ci", ".github")
-SOURCES = {".py", ".pyx", ".pxd", ".pyi", ".c", ".h"}
+SOURCES = {".py", ".pyx", ".pxd", ".pyi", ".c", ".h", ".js"}
 TEXTS = {*SOURCES, ".md", ".toml", ".yml", ".in", ""}
 MADE = {"build", "corpus", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
 
