@@ -83,9 +83,9 @@ class IpcChannelFactory:
         """Return the mode that the environment asks for; never AUTO (R81-R83).
 
         The first of these that is set to something: ``IPCFAST_MODE``, then ``AURORAVIEW_IPC_MODE``, unless
-        they say "auto"; ``IPCFAST_CHANNEL``, then ``AURORAVIEW_IPC_CHANNEL`` (SHARED_MEMORY where they say
-        so, else LOCAL_SOCKET), also after ``connect_parent`` has taken the channel; ``AURORAVIEW_PACKED``
-        (LOCAL_SOCKET). Else THREAD.
+        they say "auto"; ``IPCFAST_CHANNEL``, then ``AURORAVIEW_IPC_CHANNEL`` (SHARED_MEMORY or STDIO
+        where they say so, else LOCAL_SOCKET), also after ``connect_parent`` has taken the channel;
+        ``AURORAVIEW_PACKED`` (LOCAL_SOCKET). Else THREAD.
 
         Raises:
             ValueError: A variable names no mode.
@@ -103,6 +103,8 @@ class IpcChannelFactory:
                     return mode
         place = taken_place() or channel_place()[1]
         if place is not None:
+            if place.is_stdio:
+                return IpcMode.STDIO
             return IpcMode.SHARED_MEMORY if place.wants_ring else IpcMode.LOCAL_SOCKET
         return IpcMode.LOCAL_SOCKET if os.environ.get(PACKED_VARIABLE) else IpcMode.THREAD
 
@@ -112,14 +114,17 @@ class IpcChannelFactory:
 
         In a process that was given a channel by its parent that is ``connect_parent()``, with everything
         that this raises; unless the mode is THREAD, which is a ThreadChannel of that name, as it is in a
-        process of its own, or STDIO or LEGACY, which is ``StdioChannel(name=name)`` (R116, R117).
+        process of its own, or STDIO or LEGACY by one of the mode's variables, which is
+        ``StdioChannel(name=name)`` (R116, R117).
 
         Args:
             name: Of a ThreadChannel or StdioChannel; the others have the names that they were given.
             timeout: Seconds that connecting may take; None for ever.
         """
         mode = IpcChannelFactory.auto_detect()
-        if mode in (IpcMode.THREAD, IpcMode.STDIO, IpcMode.LEGACY):
+        place = taken_place() or channel_place()[1]
+        is_given = mode is IpcMode.STDIO and place is not None and place.is_stdio
+        if mode in (IpcMode.THREAD, IpcMode.STDIO, IpcMode.LEGACY) and not is_given:
             return IpcChannelFactory.create(mode, name)
         return connect_parent(timeout)
 

@@ -57,7 +57,7 @@ def connect_parent(
         spin_us: As for ``ipcfast.listen``.
 
     Returns:
-        A SharedMemoryChannel or a LocalSocketChannel, as the parent has chosen.
+        A SharedMemoryChannel, a LocalSocketChannel or a StdioChannel, as the parent has chosen.
 
     Raises:
         NotSpawned: Neither variable is set, or the channel was taken by an earlier call (R98).

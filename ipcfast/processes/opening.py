@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The two ways in which a child's channel opens: over what it has inherited, and by a name."""
+"""How a child's channel opens: over what it has inherited, by a name, or over its stdin and stdout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ipcfast.transports.address import Address
 from ipcfast.transports.contract import OWN_FRAMING, Opened, Options
 from ipcfast.transports.inherited import answer_child
 
-__all__ = ["ByName", "Inherited", "Opening"]
+__all__ = ["ByName", "Inherited", "Opening", "OverStdio"]
 
 # A child that has hung up has mostly ended, and its exit code says more than the hang-up.
 HANG_UP_SECONDS = 1.0
@@ -127,6 +127,42 @@ class ByName:
     def close(self) -> None:
         """Give the name back."""
         self._acceptor.close()
+
+
+class OverStdio:
+    """The child's standard input and output. There is no handshake, so the channel is open at once (R117)."""
+
+    def __init__(self, process: Process, options: Options) -> None:
+        self._process = process
+        self._options = options
+        self._is_open = False
+
+    def open(self, process: Process, timeout: float | None) -> IpcChannel:
+        """Take the pipes over."""
+        from ipcfast.channels.stdio import StdioChannel  # not needed by other children
+
+        assert process.stdout is not None
+        assert process.stdin is not None
+        channel = StdioChannel(
+            process.stdout,
+            process.stdin,
+            name=f"child_{process.pid}",
+            framing=self._options.framing,
+            codec=self._options.codec,
+            message_limit=self._options.message_limit,
+            read_ahead_limit=self._options.read_ahead_limit,
+            spin_us=self._options.spin_us,
+        )
+        self._is_open = True
+        return channel
+
+    def cancel(self) -> None:
+        """Do nothing: ``open`` waits for nobody."""
+
+    def close(self) -> None:
+        """Let the child read the end."""
+        if not self._is_open:
+            self._process.close_stdin()
 
 
 def handles_of(process: Process) -> list[int]:

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from ipcfast.channels.connecting import CONNECT_TIMEOUT
 from ipcfast.channels.ipc_channel import IpcChannel
-from ipcfast.channels.local_socket import PREFIX
+from ipcfast.channels.local_socket import FRAMING, PREFIX
 from ipcfast.channels.parent import CHANNEL_ALIAS, CHANNEL_VARIABLE
 from ipcfast.errors import ChannelClosed, ChannelTimeout
-from ipcfast.processes.opening import ByName, Inherited, Opening
-from ipcfast.processes.process import DEVNULL, Arguments, Environment, Process, Standard, Text
+from ipcfast.processes.opening import ByName, Inherited, Opening, OverStdio
+from ipcfast.processes.process import DEVNULL, PIPE, Arguments, Environment, Process, Standard, Text
 from ipcfast.processes.tree import terminate_tree
 from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.address import parse_address
@@ -26,7 +26,7 @@ from ipcfast.transports.stream import stream_pair
 
 __all__ = ["Child", "spawn"]
 
-TRANSPORTS = ("shm", "local")
+TRANSPORTS = ("shm", "local", "stdio")
 GRACE_SECONDS = 5.0
 
 _ChildT = TypeVar("_ChildT", bound="Child")
@@ -165,10 +165,13 @@ def spawn(
 
     Args:
         args: The program and its arguments: ``[sys.executable, "worker.py"]``.
-        transport: "shm" for shared memory, "local" for the socket alone.
+        transport: "shm" for shared memory, "local" for the socket alone, "stdio" for JSON lines over the
+            child's standard input and output, as programs have it that know nothing of channels (R117). One
+            that calls ``connect_parent`` may print nonetheless; what others print is passed over as noise,
+            see StdioChannel.
         framing: As for ``ipcfast.listen``. One other than "length" needs transport "local", and has no
             handshake: the channel is open at once, and the child may be any program that takes over a
-            socket, found by ``IPCFAST_CHANNEL=fd:<number>?...``.
+            socket, found by ``IPCFAST_CHANNEL=fd:<number>?...``. With "stdio" the default is "lines".
         codec: As for ``ipcfast.listen``; the child is told.
         env: The whole environment of the child but for the variable that names the channel; None for ours.
         cwd: The directory to start in.
@@ -197,8 +200,14 @@ def spawn(
     if transport not in TRANSPORTS:
         raise ValueError(f"transport {transport!r} is not one of {', '.join(TRANSPORTS)}")
     is_ring = transport == "shm"
+    is_stdio = transport == "stdio"
+    if is_stdio and (stdin, stdout, name) != (DEVNULL, None, None):
+        raise ValueError("with transport='stdio' stdin and stdout are the channel, and there is no name")
     if is_ring and framing != OWN_FRAMING:
         raise ValueError(f"shared memory has no framing {framing!r}: name transport='local' with it")
+    if is_stdio:
+        stdin, stdout = PIPE, PIPE
+        framing = FRAMING if framing == OWN_FRAMING else framing
     limit = max(capacity, Options.capacity_limit)  # the child asks for what we say
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity, limit)
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is started
@@ -227,6 +236,9 @@ def spawn(
         environment[CHANNEL_ALIAS] = name
         with closed_on_failure(opening):
             return Child(start(Place(address.text, settings)), opening, timeout)
+    if is_stdio:
+        process = start(Place("stdio://", {"framing": framing, "codec": codec}))
+        return Child(process, OverStdio(process, options), timeout)
     ours, theirs = stream_pair(options)
     opening = Inherited(ours, options)
     with closed_on_failure(opening), inheritable_end(theirs) as descriptor:

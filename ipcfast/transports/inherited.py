@@ -3,10 +3,10 @@
 
 The variable says where the channel is and how to speak on it::
 
-    fd:7?transport=shm&codec=json&framing=length&capacity=262144&inode=4711     a descriptor that was
-    inherited shm://packed_12?prefix=auroraview                                           an address to
-    connect to packed_12                                                                   a name to connect
-    to
+    fd:7?transport=shm&codec=json&framing=length&capacity=262144&inode=4711    an inherited descriptor
+    shm://packed_12?prefix=auroraview                                          an address to connect to
+    packed_12                                                                  a name to connect to
+    stdio://?framing=lines&codec=json                                          standard input and output
 
 On an inherited connection the child is the client of docs/spec/handshake.md and the parent the acceptor.
 """
@@ -62,6 +62,11 @@ class Place:
     def descriptor(self) -> int | None:
         """The inherited descriptor, None where the place is an address or a name."""
         return int(self.where[len(DESCRIPTOR) :]) if self.where.startswith(DESCRIPTOR) else None
+
+    @property
+    def is_stdio(self) -> bool:
+        """Whether the channel goes over the standard input and output of the process."""
+        return self.where.startswith("stdio:")
 
     @property
     def wants_ring(self) -> bool:

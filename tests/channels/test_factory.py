@@ -69,6 +69,7 @@ def test_modes_by_value_and_by_alias() -> None:
         ({"IPCFAST_CHANNEL": "unix:///x"}, "local_socket"),
         ({"IPCFAST_CHANNEL": "shm://x"}, "shared_memory"),
         ({"IPCFAST_CHANNEL": "fd:7?transport=shm"}, "shared_memory"),
+        ({"IPCFAST_CHANNEL": "stdio://?framing=lines&codec=json"}, "stdio"),
         ({"IPCFAST_CHANNEL": "fd:7?transport=local", "AURORAVIEW_IPC_CHANNEL": "shm://x"}, "local_socket"),
         ({"IPCFAST_MODE": "thread", "IPCFAST_CHANNEL": "shm://x"}, "thread"),
         ({"IPCFAST_MODE": "auto", "IPCFAST_CHANNEL": "shm://x"}, "shared_memory"),
@@ -135,12 +136,19 @@ def test_packed_without_a_channel_names_the_variable(monkeypatch: pytest.MonkeyP
         IpcChannelFactory.create_for_context()
 
 
-@pytest.mark.parametrize("transport", ["shm", "local"])
-def test_a_spawned_process_gets_its_parents_channel(transport: str) -> None:
+@pytest.mark.parametrize(
+    ("transport", "framing", "mode"),
+    [
+        ("shm", "length", "shared_memory"),
+        ("local", "length", "local_socket"),
+        ("stdio", "lines", "stdio"),
+        ("stdio", "content-length", "stdio"),
+    ],
+)
+def test_a_spawned_process_gets_its_parents_channel(transport: str, framing: str, mode: str) -> None:
     with ipcfast.spawn(
-        program("context"), transport=transport, env=environment(), timeout=HANG, stdout=PIPE
+        program("context"), transport=transport, framing=framing, env=environment(), timeout=HANG
     ) as child:
-        mode = {"shm": "shared_memory", "local": "local_socket"}[transport]
         assert child.channel.recv_json(HANG) == [mode, mode]
 
 

@@ -45,6 +45,11 @@ OUTPUT = {
         """PythonResponse 3: IpcError(code=-32603, message="fly: KeyError('fly')", data=None, extra={})""",
         "the child ended with 0",
     ],
+    "process_plugin_host.py": [
+        *["sorted: 3"] * 3,
+        *(f"over-{transport}.sort: ['a', 'b', 'ü']" for transport in ("stdio", "local", "shm")),
+        "ended with [0, 0, 0]",
+    ],
     "stdio_parent.py": [
         "answer 0: {'done': 'greet'}",
         "answer 1: {'done': 'run'}",
@@ -73,6 +78,7 @@ OUTPUT = {
 STARTED = {
     "legacy_child.py": "legacy_host.py",
     "packed_child.py": "packed_host.py",
+    "process_plugin.py": "process_plugin_host.py",
     "stdio_child.py": "stdio_parent.py",
 }
 # What an example imports beside ipcfast, and which extra brings it.

@@ -30,7 +30,8 @@ NAMED = [{"name": "named"}, {"name": "named", "transport": "local"}]
 
 def spawn(role: str, *arguments: object, **options: Any) -> ipcfast.Child:
     options.setdefault("timeout", HANG)
-    options.setdefault("stdout", PIPE)
+    if options.get("transport") != "stdio":
+        options.setdefault("stdout", PIPE)
     return ipcfast.spawn(program(role, *arguments), env=options.pop("env", environment()), **options)
 
 
@@ -104,6 +105,10 @@ def test_no_descriptor_is_left() -> None:
             ask(child, 1)
         with spawn("echo"):
             pass  # never used
+        with spawn("echo", transport="stdio") as child:
+            ask(child, 1)
+        with spawn("echo", transport="stdio"):
+            pass
         with ipcfast.spawn(["/bin/sh", "-c", "exit 3"]) as child, pytest.raises(ipcfast.ChildExited):
             child.channel.close()
         with pytest.raises(ipcfast.SpawnNotFound):
@@ -115,6 +120,64 @@ def test_no_descriptor_is_left() -> None:
     one_of_each()
     gc.collect()
     assert open_descriptors() == before
+
+
+# ---- over standard input and output
+
+
+@pytest.mark.parametrize("framing", ["length", "lines", "content-length", "u32be"])
+def test_a_child_talks_over_its_standard_streams_and_prints(framing: str) -> None:
+    with spawn("echo", transport="stdio", framing=framing, stderr=PIPE) as child:
+        assert type(child.channel) is ipcfast.StdioChannel
+        assert child.channel.framing == ("lines" if framing == "length" else framing)
+        assert child.channel.name == f"child_{child.pid}"
+        assert ask(child, ["\N{SNOWMAN}", 1]) == ["\N{SNOWMAN}", 1]
+        child.channel.close()
+        assert line_of(child.process.stderr) == "peer died: None"  # what it prints at its end
+        assert child.wait(HANG) == 0
+
+
+PLAIN = """
+import json, sys
+print("a library says hello", flush=True)
+for line in sys.stdin:
+    message = json.loads(line)
+    print(json.dumps({"type": "response", "id": message["id"], "data": message["data"]}), flush=True)
+print("end of input", file=sys.stderr)
+"""
+
+
+def test_a_program_that_knows_nothing_of_channels(tmp_path: Path) -> None:
+    command = [sys.executable, "-I", "-S", "-c", PLAIN]
+    with ipcfast.spawn(command, transport="stdio", stderr=PIPE) as child:
+        assert ask(child, "日本") == "日本"
+        assert child.channel.noise_count == 1
+        child.close()
+        assert line_of(child.process.stderr) == "end of input"
+    assert child.process.returncode == 0
+
+
+def test_a_child_whose_standard_streams_were_not_used_reads_their_end() -> None:
+    with ipcfast.spawn(["/bin/cat"], transport="stdio") as child:
+        child.close()
+        assert child.wait(HANG) == 0
+        with pytest.raises(ipcfast.ChannelClosed):
+            _ = child.channel
+
+
+def test_the_end_of_a_child_over_standard_streams_is_the_end_of_the_channel() -> None:
+    with ipcfast.spawn(["/bin/sh", "-c", "read line; exit 3"], transport="stdio") as child:
+        waiting = Background(child.channel.recv)
+        child.channel.send({"type": "stop"})
+        with pytest.raises(ipcfast.Disconnected):
+            waiting.result()
+        assert child.wait(HANG) == 3
+
+
+@pytest.mark.parametrize("option", [{"stdin": PIPE}, {"stdout": PIPE}, {"name": "x"}], ids=str)
+def test_standard_streams_that_are_the_channel_are_nothing_else(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="stdio"):
+        ipcfast.spawn(["/bin/cat"], transport="stdio", **option)
 
 
 # ---- children that do not connect

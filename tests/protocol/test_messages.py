@@ -38,8 +38,9 @@ def test_a_type_may_be_given_as_enumeration_or_as_any_text() -> None:
 
 
 def test_empty_fields_are_left_out() -> None:
-    message = IpcMessage(type="response", data=None, id="", method=None, event="", error=None)
-    assert message.to_dict() == {"type": "response", "data": None}
+    for empty in (None, ""):
+        message = IpcMessage(type="response", data=None, id=empty, method=empty, event=empty, error=None)
+        assert message.to_dict() == {"type": "response", "data": None}
 
 
 def test_a_whole_message_goes_there_and_back() -> None:

@@ -45,7 +45,9 @@ def test_what_a_place_says() -> None:
     place = parse_place("fd:12?transport=local")
     assert (place.descriptor, place.wants_ring) == (12, False)
     place = parse_place("shm://x")
-    assert (place.descriptor, place.wants_ring) == (None, True)
+    assert (place.descriptor, place.wants_ring, place.is_stdio) == (None, True, False)
+    place = parse_place("stdio://?framing=lines")
+    assert (place.descriptor, place.wants_ring, place.is_stdio) == (None, False, True)
 
 
 @pytest.mark.parametrize(
