@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ipcfast.channels.ipc_channel import IpcChannel, Peer
     from ipcfast.channels.listener import Listener
     from ipcfast.channels.local_socket import LocalSocketChannel, LocalSocketChannelServer
+    from ipcfast.channels.metrics import IpcChannelMetrics, IpcChannelMetricsSnapshot
     from ipcfast.channels.parent import connect_parent, is_packed_mode
     from ipcfast.channels.pump import MainThreadPump
     from ipcfast.channels.shared_memory import SharedMemoryChannel
@@ -76,6 +77,8 @@ __all__ = [
     "IpcChannel",
     "IpcChannelError",
     "IpcChannelFactory",
+    "IpcChannelMetrics",
+    "IpcChannelMetricsSnapshot",
     "IpcError",
     "IpcMessage",
     "IpcMessageType",
@@ -118,6 +121,8 @@ _HOMES = {
     "IpcMode": "channels.factory",
     "IpcChannel": "channels.ipc_channel",
     "Peer": "channels.ipc_channel",
+    "IpcChannelMetrics": "channels.metrics",
+    "IpcChannelMetricsSnapshot": "channels.metrics",
     "Listener": "channels.listener",
     "LocalSocketChannel": "channels.local_socket",
     "LocalSocketChannelServer": "channels.local_socket",

@@ -29,6 +29,8 @@ _Static_assert(sizeof(ipcf_atomic_u32) == 4 && sizeof(ipcf_atomic_u64) == 8,
     atomic_store_explicit((word), (value), memory_order_relaxed)
 #define ipcf_store_release(word, value)                                                \
     atomic_store_explicit((word), (value), memory_order_release)
+#define ipcf_add_relaxed(word, amount)                                                 \
+    ((void)atomic_fetch_add_explicit((word), (amount), memory_order_relaxed))
 #define ipcf_exchange_acq_rel(word, value)                                             \
     atomic_exchange_explicit((word), (value), memory_order_acq_rel)
 #define ipcf_compare_exchange_acq_rel(word, expected, desired)                         \

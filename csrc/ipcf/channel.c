@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "ipcf/channel_kinds.h"
+
 const char ipcf_channel_begun[] = "begun";
 
 /* ---- making ---------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
  * ipcf_stream_channel and ipcf_ring_channel begin with an ipcf_channel and are used
  * through the functions of this page; their own headers only say how they are made.
  * channel.c keeps the life cycle (entering, ending, waking), the two kinds the moving
- * of messages.
+ * of messages; what it gives them is channel_kinds.h.
  *
  * Rules. Full duplex: each direction has its lock; a function takes it, and gives it
  * back before it returns, but for ipcf_channel_begin and try_begin: after OK the
@@ -37,6 +37,7 @@
 #include "ipcf/doorbell.h"
 #include "ipcf/frame.h"
 #include "ipcf/lock.h"
+#include "ipcf/metrics.h"
 #include "ipcf/spin.h"
 #include "ipcf/stream.h"
 
@@ -150,14 +151,38 @@ struct ipcf_channel {
     ipcf_lock life_lock;
     ipcf_lock send_lock;
     ipcf_spin send_spin;
-    ipcf_buffer unsent; /* the rest of a begun send */
+    ipcf_buffer unsent;   /* the rest of a begun send */
+    uint64_t unsent_size; /* of that message's body; IPCF_NO_MESSAGE: a handshake */
+    ipcf_counters sent;
     ipcf_lock receive_lock;
     ipcf_atomic_u32 has_ready_set; /* 1: who leaves receiving settles it; stays 1 */
     ipcf_spin receive_spin;
+    ipcf_counters received;
 };
+
+#define IPCF_NO_MESSAGE UINT64_MAX
 
 /* error->what of a send that failed after its first byte went out, but can go on. */
 extern const char ipcf_channel_begun[];
+
+/* Count a failure, if it is one (metrics.h). Returns status. */
+static inline ipcf_status
+ipcf_channel_counted(ipcf_channel *channel, ipcf_counters *counters, ipcf_status status)
+{
+    if (IPCF_UNLIKELY(status != IPCF_OK)) {
+        /* acquire: pairs with the compare-and-swap in ipcf_channel_note_ending */
+        bool died = ipcf_load_acquire(&channel->ending) == IPCF_ENDING_DIED;
+        ipcf_count_failure(counters, status, counters == &channel->sent || died);
+    }
+    return status;
+}
+
+/* What has been counted; at any time, from any thread. */
+static inline void ipcf_channel_read_metrics(const ipcf_channel *channel,
+                                             ipcf_metrics *metrics)
+{
+    ipcf_metrics_read(&channel->sent, &channel->received, metrics);
+}
 
 /* ---- sending --------------------------------------------------------------------- */
 
@@ -168,7 +193,9 @@ IPCF_MUST_CHECK static inline ipcf_status
 ipcf_channel_try_send(ipcf_channel *channel, uint8_t kind, const void *body,
                       size_t size, ipcf_error *error)
 {
-    return channel->ops->try_send(channel, kind, body, size, error);
+    return ipcf_channel_counted(
+        channel, &channel->sent,
+        channel->ops->try_send(channel, kind, body, size, error));
 }
 
 /* Send several messages in order, gathered; *sent: how many are handed over (or begun),
@@ -179,8 +206,9 @@ ipcf_channel_send_many(ipcf_channel *channel, uint8_t kind, const ipcf_piece *bo
                        size_t count, size_t *sent, uint64_t deadline_ns,
                        ipcf_error *error)
 {
-    return channel->ops->send_many(channel, kind, bodies, count, sent, deadline_ns,
-                                   error);
+    return ipcf_channel_counted(channel, &channel->sent,
+                                channel->ops->send_many(channel, kind, bodies, count,
+                                                        sent, deadline_ns, error));
 }
 
 /* Send one message. OK: handed over whole. */
@@ -190,14 +218,15 @@ ipcf_channel_send(ipcf_channel *channel, uint8_t kind, const void *body, size_t 
 {
     ipcf_piece piece = {body, size};
     size_t sent;
-    return channel->ops->send_many(channel, kind, &piece, 1, &sent, deadline_ns, error);
+    return ipcf_channel_send_many(channel, kind, &piece, 1, &sent, deadline_ns, error);
 }
 
 /* Finish a begun send. OK when there is none. */
 IPCF_MUST_CHECK static inline ipcf_status
 ipcf_channel_flush(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
 {
-    return channel->ops->flush(channel, deadline_ns, error);
+    return ipcf_channel_counted(channel, &channel->sent,
+                                channel->ops->flush(channel, deadline_ns, error));
 }
 
 /* ---- receiving ------------------------------------------------------------------- */
@@ -210,7 +239,8 @@ IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_try_begin(ipcf_channel *c
                                                                  ipcf_message *message,
                                                                  ipcf_error *error)
 {
-    return channel->ops->try_begin(channel, look, message, error);
+    return ipcf_channel_counted(channel, &channel->received,
+                                channel->ops->try_begin(channel, look, message, error));
 }
 
 /* Wait for the message at the head. OK: *message describes it, the direction is locked
@@ -222,7 +252,9 @@ IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_begin(ipcf_channel *chann
                                                              ipcf_message *message,
                                                              ipcf_error *error)
 {
-    return channel->ops->begin(channel, deadline_ns, message, error);
+    return ipcf_channel_counted(
+        channel, &channel->received,
+        channel->ops->begin(channel, deadline_ns, message, error));
 }
 
 /* After begin gave data == NULL: fill dest with the next `size` bytes of the body
@@ -232,7 +264,9 @@ IPCF_MUST_CHECK static inline ipcf_status
 ipcf_channel_read_body(ipcf_channel *channel, void *dest, size_t size, size_t *got,
                        uint64_t deadline_ns, ipcf_error *error)
 {
-    return channel->ops->read_body(channel, dest, size, got, deadline_ns, error);
+    return ipcf_channel_counted(
+        channel, &channel->received,
+        channel->ops->read_body(channel, dest, size, got, deadline_ns, error));
 }
 
 /* Done with the message (its body has been read to the end): the next begin gives the
@@ -274,6 +308,18 @@ IPCF_MUST_CHECK ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel,
                                                       ipcf_handle *handle,
                                                       ipcf_error *error);
 
+/* Watch the peer's process from now on. OK also where the system cannot, or the peer is
+ * this process. */
+IPCF_MUST_CHECK ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel,
+                                                    ipcf_error *error);
+
+/* The system took this process for the peer, because it made both ends (a pair of which
+ * a child has inherited one), and the owner knows better: the peer is `peer`, and
+ * `process`, which the channel takes over, tells of its end (IPCF_NO_HANDLE: it is not
+ * watched). As watch_peer: before the channel is shared between threads. */
+void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer,
+                           ipcf_handle *process);
+
 /* ---- ending ---------------------------------------------------------------------- */
 
 /* From any thread, any number of times: local operations give SHUT_DOWN at once; the
@@ -294,89 +340,5 @@ void ipcf_channel_abandon(ipcf_channel *channel);
  * TIMEOUT, INTERRUPTED, FORKED; in any other state of the channel as well. */
 IPCF_MUST_CHECK ipcf_status ipcf_channel_drain(ipcf_channel *channel,
                                                uint64_t deadline_ns, ipcf_error *error);
-
-/* ---- for the kinds of channel ---------------------------------------------------- */
-
-/* Set up the common part in zeroed memory; takes over the stream on OK. watch: notice
- * the death of the peer's process even when a forked child of it keeps the stream. */
-IPCF_MUST_CHECK ipcf_status ipcf_channel_init(ipcf_channel *channel,
-                                              const ipcf_channel_ops *ops,
-                                              ipcf_stream *stream, bool watch,
-                                              const ipcf_channel_options *options,
-                                              ipcf_error *error);
-/* Watch the peer's process from now on. OK also where the system cannot, or the peer is
- * this process. */
-IPCF_MUST_CHECK ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel,
-                                                    ipcf_error *error);
-
-/* The system took this process for the peer, because it made both ends (a pair of which
- * a child has inherited one), and the owner knows better: the peer is `peer`, and
- * `process`, which the channel takes over, tells of its end (IPCF_NO_HANDLE: it is not
- * watched). As watch_peer: before the channel is shared between threads. */
-void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer,
-                           ipcf_handle *process);
-
-/* The status that the channel's state gives to every operation; OK while it is open. */
-ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *error);
-
-/* Take a direction's lock, until the deadline, and check the state. Not OK: not held. */
-IPCF_MUST_CHECK ipcf_status ipcf_channel_enter(ipcf_channel *channel, ipcf_lock *lock,
-                                               uint64_t deadline_ns, ipcf_error *error);
-/* Take a lock whatever the state: for ending. */
-void ipcf_channel_take(ipcf_lock *lock);
-
-/* Asked between two parts of a long message, and between messages sent together, when
- * no wait asks instead: whether to go on. The state's status; TIMEOUT: the deadline has
- * passed (NO_WAIT: never, what needs no waiting may be finished); INTERRUPTED: it is
- * time to look for signals. *started_ns: 0 at first, filled in here. */
-IPCF_MUST_CHECK ipcf_status ipcf_channel_go_on(const ipcf_channel *channel,
-                                               uint64_t *started_ns,
-                                               uint64_t deadline_ns, ipcf_error *error);
-
-/* Settle the ready set, if no other thread receives: that one does it then. */
-void ipcf_channel_settle(ipcf_channel *channel);
-/* Unlock receiving. The ready set may be made at any moment: its maker stores
- * has_ready_set, and then tries the lock. So either it gets the lock and settles, or it
- * saw us hold it, and then we see has_ready_set after the release (lock.h). */
-static inline void ipcf_channel_leave_receiving(ipcf_channel *channel)
-{
-    /* seq_cst, twice: pairs with the store in ipcf_channel_ready_handle */
-    bool is_settled = ipcf_load_seq_cst(&channel->has_ready_set) != 0;
-    if (IPCF_UNLIKELY(is_settled))
-        channel->ops->settle(channel);
-    IPCF_TEST_STEP("channel settled");
-    ipcf_lock_release(&channel->receive_lock);
-    if (IPCF_UNLIKELY(!is_settled && ipcf_load_seq_cst(&channel->has_ready_set) != 0))
-        ipcf_channel_settle(channel);
-}
-
-/* The peer broke the protocol (or bytes of a message were lost here, for want of memory
- * or descriptors): remember why (never NULL), hang up, wake everyone. A direction's lock
- * is held. Returns status. */
-ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status,
-                               const ipcf_error *why, ipcf_error *error);
-
-/* The first to notice how the peer left decides. */
-void ipcf_channel_note_ending(ipcf_channel *channel, ipcf_ending ending);
-static inline bool ipcf_channel_has_ended(const ipcf_channel *channel)
-{
-    /* acquire: pairs with the compare-and-swap in ipcf_channel_note_ending */
-    return ipcf_load_acquire(&channel->ending) != IPCF_ENDING_NONE;
-}
-
-/* Keep the rest of a message that could not be finished now. Returns status, with
- * error->what = ipcf_channel_begun. */
-ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size_t size,
-                                   ipcf_status status, ipcf_error *error);
-
-/* Where the peer runs, going by the CPU that it told last. A peer in this process may
- * need the GIL: nothing is known of it. */
-static inline ipcf_whereabouts ipcf_channel_whereabouts(const ipcf_channel *channel,
-                                                        uint32_t ours, uint32_t theirs)
-{
-    if (channel->peer_is_here || ours == IPCF_CPU_UNKNOWN || theirs == IPCF_CPU_UNKNOWN)
-        return IPCF_PEER_UNKNOWN;
-    return ours == theirs ? IPCF_PEER_SAME_CPU : IPCF_PEER_ELSEWHERE;
-}
 
 #endif

@@ -247,6 +247,7 @@ static ipcf_status refresh_tail(ipcf_ring_consumer *consumer, ipcf_error *error)
     if (tail - consumer->head > consumer->capacity || (tail & 7u) != 0)
         return ipcf_fail(error, IPCF_CORRUPT, "tail", consumer->cached_tail, tail);
     consumer->cached_tail = tail;
+    consumer->run = 0;
     return IPCF_OK;
 }
 

@@ -86,6 +86,7 @@ typedef struct ipcf_ring_consumer {
     uint64_t published_head;
     uint64_t cached_tail;   /* the producer's, as last loaded and checked */
     uint64_t peeked_stride; /* of the record that peek gave; 0: none */
+    uint64_t run;           /* for the caller to count with: 0 at each new tail */
     uint32_t cpu;
 } ipcf_ring_consumer;
 

@@ -32,6 +32,7 @@ typedef struct ipcf_ring_channel {
     bool buffered_rung;
     /* records taken out of the ring by a waiting send, header and all */
     ipcf_buffer ahead;
+    uint64_t head_size; /* of the message that begin or next gave last */
     uint64_t body_size, body_left;
     /* payload bytes of the record at the head that read_body has passed */
     uint32_t record_used;

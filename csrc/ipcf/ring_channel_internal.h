@@ -5,6 +5,7 @@
 #ifndef IPCF_RING_CHANNEL_INTERNAL_H
 #define IPCF_RING_CHANNEL_INTERNAL_H
 
+#include "ipcf/channel_kinds.h"
 #include "ipcf/ring_channel.h"
 
 /* base is the first member. */
@@ -55,6 +56,21 @@ ipcf_status ipcf_ring_channel_sleep(ipcf_ring_channel *channel,
                                     const ipcf_doorbell *bell,
                                     const ipcf_doorbell *extra, uint64_t deadline_ns,
                                     uint64_t lapse_ns, ipcf_error *error);
+
+/* ring_channel_send.c; the send lock is held */
+
+/* OK, or DISCONNECTED when the peer has ended, as far as is known without asking. */
+ipcf_status ipcf_ring_channel_peer_status(ipcf_ring_channel *channel,
+                                          ipcf_error *error);
+/* ipcf_ring_claim; a corrupt ring breaks the channel. */
+ipcf_status ipcf_ring_channel_claim(ipcf_ring_channel *channel, uint32_t size,
+                                    uint8_t **payload, ipcf_error *error);
+
+/* ring_channel_room.c */
+
+/* Wait until a record of size bytes fits; the send lock is held. OK: claim again. */
+ipcf_status ipcf_ring_channel_wait_for_space(ipcf_ring_channel *channel, uint32_t size,
+                                             uint64_t deadline_ns, ipcf_error *error);
 
 /* ring_channel_ahead.c */
 

@@ -145,6 +145,7 @@ static ipcf_status look_at_head(ipcf_ring_channel *channel, ipcf_message *messag
     else
         *message = (ipcf_message){
             .size = record.size, .data = record.data, .kind = record.kind};
+    channel->head_size = message->size;
     return IPCF_OK;
 }
 
@@ -247,6 +248,9 @@ void ipcf_ring_channel_leave(ipcf_channel *base)
 
 static void drop_head(ipcf_ring_channel *channel)
 {
+    ipcf_count_message(&channel->base.received, channel->head_size);
+    /* What one look at the ring found is used up before the next look. */
+    ipcf_count_queue(&channel->base.received, ++channel->in.run);
     if (IPCF_UNLIKELY(channel->in_body))
         channel->in_body = false;
     else
@@ -273,6 +277,7 @@ ipcf_status ipcf_ring_channel_next(ipcf_channel *base, ipcf_message *message)
         record.size <= base->message_limit) {
         *message = (ipcf_message){
             .size = record.size, .data = record.data, .kind = record.kind};
+        channel->head_size = record.size;
         return IPCF_OK;
     }
     ipcf_channel_leave_receiving(&channel->base);

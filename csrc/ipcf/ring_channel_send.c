@@ -7,12 +7,6 @@
 #include "ipcf/ring_channel.h"
 #include "ipcf/ring_channel_internal.h"
 
-/* Who asked generously is woken once for many records, and then asks for one. */
-#define GENEROUS_SLEEP_NS UINT64_C(2000000)
-/* While another thread receives, it may stop doing so without telling. */
-#define UNARMED_SLEEP_NS UINT64_C(20000000)
-/* A receive in between takes the wish for the data bell away with it. */
-#define ARMED_SLEEP_NS UINT64_C(50000000)
 /* A dead peer that nobody waits for is noticed by every so many-th send. */
 #define SENDS_BETWEEN_ASKING 64u
 /* send_many publishes so often: the receiver starts while the rest is copied. */
@@ -23,11 +17,12 @@
 typedef struct outgoing {
     const uint8_t *body;
     size_t left;
+    size_t size; /* of the whole body */
     uint8_t kind;
     bool begun;
 } outgoing;
 
-static ipcf_status peer_status(ipcf_ring_channel *channel, ipcf_error *error)
+ipcf_status ipcf_ring_channel_peer_status(ipcf_ring_channel *channel, ipcf_error *error)
 {
     bool has_left = ipcf_ring_consumer_has_left(&channel->out);
     if (IPCF_LIKELY(!has_left && !ipcf_channel_has_ended(&channel->base)))
@@ -57,8 +52,8 @@ static void publish(ipcf_ring_channel *channel)
     (void)ipcf_ring_channel_ask_peer(channel, NULL);
 }
 
-static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **payload,
-                         ipcf_error *error)
+ipcf_status ipcf_ring_channel_claim(ipcf_ring_channel *channel, uint32_t size,
+                                    uint8_t **payload, ipcf_error *error)
 {
     ipcf_error why;
     ipcf_status status = ipcf_ring_claim(&channel->out, size, payload, &why);
@@ -67,112 +62,15 @@ static ipcf_status claim(ipcf_ring_channel *channel, uint32_t size, uint8_t **pa
     return ipcf_channel_break(&channel->base, status, &why, error);
 }
 
-/* ---- waiting for room ------------------------------------------------------------ */
-
-/* One sleep. OK: look again. INTERRUPTED: a signal, or lapse_ns has passed. */
-static ipcf_status sleep_for_space(ipcf_ring_channel *channel, uint32_t size,
-                                   bool generously, uint64_t deadline_ns,
-                                   uint64_t lapse_ns, ipcf_error *error)
-{
-    bool is_armed = ipcf_ring_channel_read_ahead(channel);
-    ipcf_error why;
-    ipcf_status status = ipcf_ring_producer_park(&channel->out, size, generously, &why);
-    if (status == IPCF_CORRUPT)
-        return ipcf_channel_break(&channel->base, status, &why, error);
-    if (status == IPCF_AGAIN) {
-        uint64_t nap = generously ? GENEROUS_SLEEP_NS
-                       : is_armed ? ARMED_SLEEP_NS
-                                  : UNARMED_SLEEP_NS;
-        uint64_t nap_end = ipcf_clock_ns() + nap;
-        bool is_nap = nap_end < lapse_ns;
-        status = ipcf_ring_channel_sleep(
-            channel, channel->out_space, is_armed ? channel->in_data : NULL,
-            deadline_ns, is_nap ? nap_end : lapse_ns, error);
-        if (status == IPCF_AGAIN)
-            status = is_nap ? IPCF_OK
-                            : ipcf_fail(error, IPCF_INTERRUPTED,
-                                        "time to look for signals", 0, 0);
-    }
-    ipcf_ring_producer_unpark(&channel->out);
-    return status;
-}
-
-/* Look for room, taking in what the peer sends first. True: there is some, or a reason
- * to stop looking. */
-static bool spin_for_space(ipcf_ring_channel *channel, uint32_t size,
-                           uint64_t deadline_ns)
-{
-    uint8_t *payload;
-    ipcf_spin_begin(&channel->base.send_spin, deadline_ns);
-    (void)ipcf_ring_channel_read_ahead(channel);
-    do {
-        if (claim(channel, size, &payload, NULL) != IPCF_AGAIN ||
-            peer_status(channel, NULL) != IPCF_OK ||
-            ipcf_channel_state_status(&channel->base, NULL) != IPCF_OK)
-            return true;
-    } while (ipcf_spin_turn(
-        &channel->base.send_spin,
-        ipcf_channel_whereabouts(&channel->base, ipcf_current_cpu(),
-                                 ipcf_ring_consumer_cpu(&channel->out))));
-    return false;
-}
-
-/* A ring that is full and stays so may be a dead peer's. */
-static ipcf_status refuse_to_wait(ipcf_ring_channel *channel, uint32_t size,
-                                  ipcf_error *error)
-{
-    ipcf_status status = ipcf_ring_channel_ask_peer(channel, error);
-    if (status == IPCF_OK)
-        status = peer_status(channel, error);
-    return status == IPCF_OK
-               ? ipcf_fail(error, IPCF_TIMEOUT, "no room in the ring", 0, size)
-               : status;
-}
-
-/* Wait until a record of size bytes fits. OK: claim again. */
-static ipcf_status wait_for_space(ipcf_ring_channel *channel, uint32_t size,
-                                  uint64_t deadline_ns, ipcf_error *error)
-{
-    ipcf_spin *spin = &channel->base.send_spin;
-    uint8_t *payload;
-    if (deadline_ns == IPCF_NO_WAIT)
-        return refuse_to_wait(channel, size, error);
-    bool is_resumed = ipcf_spin_is_resumed(spin), generously = !is_resumed,
-         slept = false;
-    bool is_over = !is_resumed && spin_for_space(channel, size, deadline_ns);
-    uint64_t lapse =
-        ipcf_clock_ns() + (is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS);
-    for (;;) {
-        ipcf_status status = ipcf_channel_state_status(&channel->base, error);
-        if (status == IPCF_OK)
-            status = peer_status(channel, error);
-        if (status == IPCF_OK && !is_over) {
-            status =
-                sleep_for_space(channel, size, generously, deadline_ns, lapse, error);
-            slept = true;
-        }
-        generously = is_over = false;
-        if (status == IPCF_OK)
-            status = claim(channel, size, &payload, error);
-        if (status == IPCF_AGAIN)
-            continue;
-        if (status == IPCF_INTERRUPTED)
-            ipcf_spin_pause(spin);
-        else
-            ipcf_spin_end(spin, slept);
-        return status;
-    }
-}
-
 static ipcf_status claim_until(ipcf_ring_channel *channel, uint32_t size,
                                uint8_t **payload, uint64_t deadline_ns,
                                ipcf_error *error)
 {
     for (;;) {
-        ipcf_status status = claim(channel, size, payload, error);
+        ipcf_status status = ipcf_ring_channel_claim(channel, size, payload, error);
         if (status != IPCF_AGAIN)
             return status;
-        status = wait_for_space(channel, size, deadline_ns, error);
+        status = ipcf_ring_channel_wait_for_space(channel, size, deadline_ns, error);
         if (status != IPCF_OK)
             return status;
     }
@@ -206,14 +104,16 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
     message->left -= part;
     message->begun = true;
     channel->mid_message = more != 0;
+    if (more == 0)
+        ipcf_count_message(&channel->base.sent, message->size);
     publish(channel);
-    return more != 0 ? peer_status(channel, error) : IPCF_OK;
+    return more != 0 ? ipcf_ring_channel_peer_status(channel, error) : IPCF_OK;
 }
 
 static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const void *body,
                              size_t size, uint64_t deadline_ns, ipcf_error *error)
 {
-    outgoing message = {.body = body, .left = size, .kind = kind};
+    outgoing message = {.body = body, .left = size, .size = size, .kind = kind};
     uint64_t started_ns = 0;
     while (message.left != 0) {
         ipcf_status status = push_part(channel, &message, deadline_ns, error);
@@ -227,6 +127,7 @@ static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const voi
         if (is_over || !message.begun || message.left == 0)
             return status;
         channel->unsent_kind = kind;
+        channel->base.unsent_size = size;
         return ipcf_channel_keep_rest(&channel->base, message.body, message.left,
                                       status, error);
     }
@@ -238,7 +139,8 @@ static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns,
                                ipcf_error *error)
 {
     ipcf_buffer *unsent = &channel->base.unsent;
-    outgoing rest = {.kind = channel->unsent_kind, .begun = true};
+    outgoing rest = {
+        .size = channel->base.unsent_size, .kind = channel->unsent_kind, .begun = true};
     uint64_t started_ns = 0;
     while (ipcf_buffer_size(unsent) != 0) {
         rest.body = unsent->data + unsent->start;
@@ -256,11 +158,11 @@ static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns,
     return IPCF_OK;
 }
 
-static ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
-                              const void *body, uint32_t size, ipcf_error *error)
+static inline ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
+                                     const void *body, uint32_t size, ipcf_error *error)
 {
     uint8_t *payload;
-    ipcf_status status = claim(channel, size, &payload, error);
+    ipcf_status status = ipcf_ring_channel_claim(channel, size, &payload, error);
     if (status != IPCF_OK)
         return status;
     IPCF_TEST_STEP("ring claimed");
@@ -268,6 +170,7 @@ static ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
         memcpy(payload, body, size);
     IPCF_TEST_STEP("ring written");
     ipcf_ring_commit(&channel->out, kind, 0);
+    ipcf_count_message(&channel->base.sent, size);
     IPCF_TEST_STEP("ring committed");
     return IPCF_OK;
 }
@@ -288,7 +191,7 @@ static ipcf_status enter(ipcf_ring_channel *channel, uint64_t deadline_ns,
     if (IPCF_UNLIKELY(status != IPCF_OK))
         return status;
     ipcf_ring_producer_publish_cpu(&channel->out, ipcf_current_cpu());
-    status = peer_status(channel, error);
+    status = ipcf_ring_channel_peer_status(channel, error);
     if (IPCF_UNLIKELY(status != IPCF_OK))
         ipcf_lock_release(&channel->base.send_lock);
     return status;
@@ -347,7 +250,7 @@ static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind,
     while (status == IPCF_AGAIN) {
         /* The receiver makes room only for what it can see. */
         publish_rest(channel, unpublished);
-        status = wait_for_space(channel, size, deadline_ns, error);
+        status = ipcf_ring_channel_wait_for_space(channel, size, deadline_ns, error);
         if (status == IPCF_OK)
             status = push_short(channel, kind, body->data, size, error);
     }
@@ -378,7 +281,8 @@ ipcf_status ipcf_ring_channel_send_many(ipcf_channel *base, uint8_t kind,
         /* the clock would cost as much as a short message */
         if (status == IPCF_OK && unpublished == 0 && *sent < count) {
             status = ipcf_channel_go_on(base, &started_ns, deadline_ns, error);
-            status = status == IPCF_OK ? peer_status(channel, error) : status;
+            status = status == IPCF_OK ? ipcf_ring_channel_peer_status(channel, error)
+                                       : status;
         }
         if (status != IPCF_OK)
             break;

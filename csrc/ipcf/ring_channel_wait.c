@@ -46,6 +46,7 @@ static ipcf_status sleep_for_data(ipcf_ring_channel *channel, uint64_t deadline_
     if (status == IPCF_AGAIN)
         status = ipcf_ring_channel_sleep(channel, channel->in_data, NULL, deadline_ns,
                                          lapse_ns, error);
+    ipcf_count(&channel->base.received.wake_ups, 1);
     IPCF_TEST_STEP("ring woken");
     ipcf_ring_consumer_unpark(&channel->in);
     IPCF_TEST_STEP("ring unparked");
@@ -71,6 +72,8 @@ ipcf_status ipcf_ring_channel_wait_for_record(ipcf_ring_channel *channel,
     if (deadline_ns == IPCF_NO_WAIT)
         return look_without_waiting(channel, error);
     bool is_resumed = ipcf_spin_is_resumed(spin);
+    if (!is_resumed)
+        ipcf_count(&channel->base.received.waits, 1);
     if (!is_resumed && spin_for_data(channel, deadline_ns)) {
         ipcf_spin_end(spin, false);
         return end_status(channel, error);

@@ -38,6 +38,7 @@ static ipcf_status make_ready_set(ipcf_channel *base, ipcf_handle *set,
 static bool push_unsent(ipcf_channel *base)
 {
     ipcf_buffer *unsent = &base->unsent;
+    bool is_begun = ipcf_buffer_size(unsent) != 0;
     for (int writes = 0; ipcf_buffer_size(unsent) != 0; writes++) {
         size_t put;
         ipcf_piece rest = {unsent->data + unsent->start, ipcf_buffer_size(unsent)};
@@ -47,6 +48,8 @@ static bool push_unsent(ipcf_channel *base)
         ipcf_buffer_consume(unsent, put);
         IPCF_TEST_STEP("between two parts");
     }
+    if (is_begun)
+        ipcf_channel_count_unsent(base);
     return true;
 }
 

@@ -27,6 +27,7 @@ typedef struct ipcf_stream_channel {
     /* in_body: of the message that read_body is in the middle of */
     uint64_t body_size, body_left;
     uint64_t skip_left; /* of an oversized one */
+    uint64_t run;       /* messages received since the last read */
     uint8_t body_kind;
     bool has_head, in_body;
     bool at_end;              /* no more bytes will come from the stream */

@@ -63,10 +63,12 @@ ipcf_status ipcf_intake_fill(ipcf_stream_channel *channel, ipcf_error *error)
     status = IPCF_UNLIKELY(channel->takes_handles)
                  ? read_handles(channel, data, room, &got, error)
                  : ipcf_stream_try_read(&channel->base.stream, data, room, &got, error);
-    if (status == IPCF_OK)
+    if (status == IPCF_OK) {
         buffer->end += got;
-    else if (status == IPCF_DISCONNECTED)
+        channel->run = 0;
+    } else if (status == IPCF_DISCONNECTED) {
         channel->at_end = true;
+    }
     return status;
 }
 

@@ -5,6 +5,7 @@
 #ifndef IPCF_STREAM_CHANNEL_INTERNAL_H
 #define IPCF_STREAM_CHANNEL_INTERNAL_H
 
+#include "ipcf/channel_kinds.h"
 #include "ipcf/stream_channel.h"
 
 /* The buffer of received bytes: its size while little is under way, and what it may

@@ -219,9 +219,21 @@ ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t
 
 /* ---- leaving --------------------------------------------------------------------- */
 
+/* The message at the head is done with. Handshakes do not count. */
+static void count_head(ipcf_stream_channel *channel)
+{
+    bool in_body = channel->in_body;
+    if ((in_body ? channel->body_kind : channel->head.kind) > IPCF_KIND_BYTES)
+        return;
+    ipcf_count_message(&channel->base.received,
+                       in_body ? channel->body_size : channel->head.body_size);
+    ipcf_count_queue(&channel->base.received, ++channel->run);
+}
+
 void ipcf_stream_channel_finish(ipcf_channel *base)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
+    count_head(channel);
     ipcf_intake_drop_head(channel);
     ipcf_stream_channel_leave_receiving(channel);
 }
@@ -235,6 +247,7 @@ ipcf_status ipcf_stream_channel_next(ipcf_channel *base, ipcf_message *message)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
     ipcf_error error;
+    count_head(channel);
     ipcf_intake_drop_head(channel);
     ipcf_status status = ipcf_intake_head(channel, message, &error);
     if (IPCF_LIKELY(status == IPCF_OK && message->data != NULL))

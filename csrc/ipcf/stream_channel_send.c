@@ -99,11 +99,13 @@ static ipcf_status put_all(ipcf_stream_channel *channel, outgoing *out,
 /* Keep what is left of a begun message, up to its last piece. Where that cannot be done
  * the channel ends, because the next message would be taken for the rest of this one. */
 static ipcf_status keep_rest(ipcf_stream_channel *channel, const outgoing *out,
-                             size_t last, ipcf_status status, ipcf_error *error)
+                             size_t last, uint64_t body_size, ipcf_status status,
+                             ipcf_error *error)
 {
     if (status == IPCF_DISCONNECTED || status == IPCF_BAD_FRAME)
         return status; /* nothing will be sent any more */
     ipcf_status kept = status;
+    channel->base.unsent_size = body_size;
     for (size_t i = out->index; i <= last && kept == status; i++)
         kept = ipcf_channel_keep_rest(&channel->base, out->pieces[i].data,
                                       out->pieces[i].size, status, error);
@@ -119,6 +121,8 @@ static ipcf_status put_unsent(ipcf_stream_channel *channel, uint64_t deadline_ns
     ipcf_status status = put_all(channel, &out, deadline_ns, error);
     ipcf_buffer_consume(unsent, (size_t)out.put);
     ipcf_buffer_shrink(unsent, IPCF_INCOMING_SIZE);
+    if (status == IPCF_OK)
+        ipcf_channel_count_unsent(&channel->base);
     return status;
 }
 
@@ -187,8 +191,11 @@ static ipcf_status put_one(ipcf_stream_channel *channel, uint8_t kind,
     if (IPCF_LIKELY(status == IPCF_OK)) {
         outgoing out = {.pieces = pieces, .count = MESSAGE_PIECES};
         status = put_all(channel, &out, IPCF_NO_WAIT, error);
-        if (IPCF_UNLIKELY(status != IPCF_OK && out.put != 0))
-            status = keep_rest(channel, &out, MESSAGE_PIECES - 1, status, error);
+        if (IPCF_LIKELY(status == IPCF_OK))
+            ipcf_count_message(&channel->base.sent, body->size);
+        else if (out.put != 0)
+            status =
+                keep_rest(channel, &out, MESSAGE_PIECES - 1, body->size, status, error);
     }
     return status;
 }
@@ -228,15 +235,17 @@ static ipcf_status send_batch(ipcf_stream_channel *channel, uint8_t kind,
     }
     outgoing out = {.pieces = pieces, .count = taken * MESSAGE_PIECES};
     ipcf_status status = put_all(channel, &out, deadline_ns, error);
-    *sent += out.index / MESSAGE_PIECES;
+    size_t whole = out.index / MESSAGE_PIECES, of_message = out.index % MESSAGE_PIECES;
+    for (size_t i = 0; i < whole; i++)
+        ipcf_count_message(&channel->base.sent, bodies[i].size);
+    *sent += whole;
     if (status == IPCF_OK)
         return framed;
-    size_t of_message = out.index % MESSAGE_PIECES;
     if (of_message == 0 && !out.in_piece)
         return status;
     *sent += 1;
-    return keep_rest(channel, &out, out.index - of_message + MESSAGE_PIECES - 1, status,
-                     error);
+    return keep_rest(channel, &out, out.index - of_message + MESSAGE_PIECES - 1,
+                     bodies[whole].size, status, error);
 }
 
 ipcf_status ipcf_stream_channel_send_many(ipcf_channel *base, uint8_t kind,
@@ -305,7 +314,9 @@ static ipcf_status put_with_handles(ipcf_stream_channel *channel, outgoing_handl
     ipcf_piece rest = {out->frame + out->put, out->size - out->put};
     outgoing tail = {.pieces = &rest, .count = 1};
     status = put_all(channel, &tail, deadline_ns, error);
-    return status == IPCF_OK ? status : keep_rest(channel, &tail, 0, status, error);
+    return status == IPCF_OK
+               ? status
+               : keep_rest(channel, &tail, 0, IPCF_NO_MESSAGE, status, error);
 }
 
 ipcf_status ipcf_stream_channel_send_handles(ipcf_stream_channel *channel, uint8_t kind,

@@ -63,6 +63,12 @@ bool ipcf_stream_channel_check_peer(ipcf_stream_channel *channel)
     return ipcf_stream_channel_peer_has_ended(channel);
 }
 
+static ipcf_counters *counters_of(ipcf_stream_channel *channel,
+                                  const ipcf_waiting *waiting)
+{
+    return waiting->for_writing ? &channel->base.sent : &channel->base.received;
+}
+
 /* One sleep. OK: try again; then *peer_is_gone says whether that is the last time.
  * TIMEOUT: `until_ns` has passed. */
 static ipcf_status sleep_once(ipcf_stream_channel *channel, ipcf_waiting *waiting,
@@ -85,6 +91,7 @@ static ipcf_status sleep_once(ipcf_stream_channel *channel, ipcf_waiting *waitin
     uint64_t cap_ns = is_busy ? ipcf_clock_ns() + BUSY_RECEIVER_NAP_NS : until_ns;
     bool is_capped = cap_ns < until_ns;
     ipcf_status status = ipcf_wait(items, 4, is_capped ? cap_ns : until_ns, error);
+    ipcf_count(&counters_of(channel, waiting)->wake_ups, 1);
     ipcf_status ended = ipcf_channel_state_status(&channel->base, error);
     if (ended != IPCF_OK)
         return ended;
@@ -140,8 +147,10 @@ ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
         return ipcf_fail(error, IPCF_TIMEOUT, "nothing can be done without waiting", 0,
                          0);
     }
-    if (!is_resumed)
+    if (!is_resumed) {
+        ipcf_count(&counters_of(channel, waiting)->waits, 1);
         status = spin(channel, waiting, error);
+    }
     if (status == IPCF_AGAIN) {
         slept = true;
         status =

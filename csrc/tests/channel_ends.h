@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "ipcf/channel_kinds.h"
 #include "ipcf/stream_channel.h"
 #include "tests/check.h"
 #include "tests/processes.h"

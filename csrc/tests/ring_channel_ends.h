@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
+#include "ipcf/channel_kinds.h"
 #include "ipcf/ring_channel.h"
 #include "tests/check.h"
 #include "tests/processes.h"

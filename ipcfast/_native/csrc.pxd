@@ -197,6 +197,18 @@ cdef extern from "ipcf/process.h" nogil:
     void ipcf_process_tree_close(ipcf_process_tree *tree)
 
 
+cdef extern from "ipcf/metrics.h" nogil:
+    ctypedef struct ipcf_metrics:
+        uint64_t messages_sent
+        uint64_t messages_received
+        uint64_t bytes_sent
+        uint64_t bytes_received
+        uint64_t errors
+        uint64_t waits
+        uint64_t wake_ups
+        uint64_t peak_queue
+
+
 cdef extern from "ipcf/channel.h" nogil:
     ctypedef enum ipcf_look:
         IPCF_LOOK_ONCE
@@ -259,6 +271,7 @@ cdef extern from "ipcf/channel.h" nogil:
     ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
     void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer, ipcf_handle *process)
     ipcf_status ipcf_channel_drain(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
+    void ipcf_channel_read_metrics(const ipcf_channel *channel, ipcf_metrics *metrics)
     void ipcf_channel_shut_down(ipcf_channel *channel)
     void ipcf_channel_close(ipcf_channel *channel)
     void ipcf_channel_destroy(ipcf_channel *channel)

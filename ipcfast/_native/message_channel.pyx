@@ -12,8 +12,8 @@ from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_HANDLE,
     IPCF_NOISE, IPCF_OK, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel,
     ipcf_channel_abandon, ipcf_channel_close, ipcf_channel_destroy, ipcf_channel_drain, ipcf_channel_options,
-    ipcf_channel_poll, ipcf_channel_ready_handle, ipcf_channel_set_peer, ipcf_channel_shut_down, ipcf_error,
-    ipcf_handle, ipcf_peer, ipcf_status,
+    ipcf_channel_poll, ipcf_channel_read_metrics, ipcf_channel_ready_handle, ipcf_channel_set_peer,
+    ipcf_channel_shut_down, ipcf_error, ipcf_handle, ipcf_metrics, ipcf_peer, ipcf_status,
 )
 from ipcfast._native.receiving cimport pass_noise, receive_all, receive_into, receive_one, status_after_noise
 from ipcfast._native.sending cimport send_all, send_one
@@ -180,6 +180,12 @@ cdef class MessageChannel:
     @property
     def closed(self):
         return self.channel.state == IPCF_STATE_CLOSED or self.channel.state == IPCF_STATE_FORKED
+
+    def metrics(self):
+        """Return what has been counted, by name; see csrc/ipcf/metrics.h."""
+        cdef ipcf_metrics metrics
+        ipcf_channel_read_metrics(self.channel, &metrics)
+        return metrics
 
     def is_shutdown(self):
         return self.channel.state != IPCF_STATE_OPEN

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 from ipcfast.channels.forwarding import OF_THE_TRANSPORT, Forwarding
+from ipcfast.channels.metrics import IpcChannelMetrics
 from ipcfast.channels.receiving import BackgroundReceiving
 from ipcfast.channels.shutdown import ShutdownState, join, state_of
 from ipcfast.errors import (
@@ -65,6 +67,9 @@ class IpcChannel(Forwarding, BackgroundReceiving):
     channel; and below those that are particular to a method.
     """
 
+    # IpcChannelMetrics.channel_type
+    _metrics_type: ClassVar[str] = "other"
+
     def __init__(
         self,
         name: str = "",
@@ -74,6 +79,7 @@ class IpcChannel(Forwarding, BackgroundReceiving):
         shutdown_state: ShutdownState | None = None,
     ) -> None:
         self._name = name
+        self._created_at = time.monotonic()
         self._codec = codec_named(codec)
         self._transport: Transport | None = None
         self._is_shutdown = False
@@ -296,6 +302,14 @@ class IpcChannel(Forwarding, BackgroundReceiving):
     def peer_died(self) -> bool | None:
         """Whether the peer ended without goodbye; None while it lives, or where the wire cannot tell."""
         return self._opened().peer_died
+
+    @property
+    def metrics(self) -> IpcChannelMetrics:
+        """What the channel has counted: live, and by ``snapshot`` (R104-R115). Never fails, nor connects."""
+        return IpcChannelMetrics(self._name, self._metrics_type, self._created_at, self._counted)
+
+    def _counted(self) -> Mapping[str, int]:
+        return {} if self._transport is None else self._transport.metrics()
 
     @property
     def capabilities(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from ipcfast.channels.connecting import CONNECT_TIMEOUT, ConnectingChannel
 from ipcfast.channels.listener import Listener
@@ -42,6 +42,7 @@ class LocalSocketChannel(ConnectingChannel):
         shutdown_state: What the channel ends with.
     """
 
+    _metrics_type: ClassVar[str] = "local_socket"
     WINDOWS_PIPE_PREFIX = rf"\\.\pipe\{PREFIX}_"
     UNIX_SOCKET_PREFIX = f"/tmp/{PREFIX}_"
 

@@ -37,6 +37,7 @@ class SharedMemoryChannel(ConnectingChannel):
     """
 
     _scheme: ClassVar[str] = "shm"
+    _metrics_type: ClassVar[str] = "shared_memory"
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ipcfast._native.stream_channel import StreamChannel
 from ipcfast.channels.ipc_channel import IpcChannel
@@ -79,6 +79,8 @@ class StdioChannel(IpcChannel):
         IoError: The system refused, for instance because standard output is closed.
         ValueError: An option is none, or a descriptor is not open for its direction.
     """
+
+    _metrics_type: ClassVar[str] = "stdio"
 
     def __init__(
         self,

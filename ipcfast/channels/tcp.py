@@ -44,6 +44,7 @@ class TcpChannel(ConnectingChannel):
     """
 
     _scheme: ClassVar[str] = "tcp"
+    _metrics_type: ClassVar[str] = "tcp"
 
     def __init__(
         self,

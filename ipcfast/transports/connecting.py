@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ipcfast.errors import ChannelClosed, ChannelTimeout, ShuttingDown
@@ -250,6 +250,10 @@ class ConnectingTransport:
     def peer_died(self) -> bool | None:
         """None while there is no peer."""
         return None if self._transport is None else self._transport.peer_died
+
+    def metrics(self) -> Mapping[str, int]:
+        """Return what has been counted: nothing while there is no connection."""
+        return {} if self._transport is None else self._transport.metrics()
 
 
 def remaining(deadline: float | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -97,6 +97,10 @@ class Transport(Protocol):
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called, or this is a forked child."""
+        ...
+
+    def metrics(self) -> Mapping[str, int]:
+        """Return what has been counted, by the names of ``ipcf_metrics`` (csrc/ipcf/metrics.h)."""
         ...
 
     def is_shutdown(self) -> bool:

@@ -33,6 +33,7 @@ from tests.contracts.channel import ChannelContract
 from tests.contracts.channels import FEATURES
 from tests.contracts.ending import Ending
 from tests.contracts.flow import Flow
+from tests.contracts.metrics import Metrics
 from tests.peers import HANG, ROOT, Background, PeerProcess
 
 MIB = 1 << 20
@@ -59,7 +60,7 @@ class TestStdioChannel(OverStdio, ChannelContract):
     features: ClassVar[frozenset[str]] = FEATURES - {"addresses", "known peer"}
 
 
-class TestContentLength(OverStdio, Carrying, Flow, Ending):
+class TestContentLength(OverStdio, Carrying, Flow, Ending, Metrics):
     """A wire that carries any bytes, but tells no kinds and says no goodbye."""
 
     framing = "content-length"

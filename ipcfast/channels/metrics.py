@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""What a channel has counted: live, and as a snapshot that does not change (R104-R115)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+__all__ = ["IpcChannelMetrics", "IpcChannelMetricsSnapshot"]
+
+
+@dataclass(frozen=True)
+class IpcChannelMetricsSnapshot:
+    """What a channel had counted when this was taken (R114). It does not change any more.
+
+    The numbers are read one after another while other threads go on: each was true in the course of the
+    reading, but not all in the same moment.
+
+    Attributes:
+        channel_name: The channel's name (R104).
+        channel_type: "local_socket", "shared_memory", "tcp" or "stdio"; "other" for a class of your own that
+            does not say (R105).
+        messages_sent: Messages handed over whole, each of ``send_many`` too. One that a send which timed out
+            has begun counts when it is finished (R106).
+        messages_received: Messages taken off the channel. One that was skipped, because it is larger than the
+            limit, does not count, nor does noise that the framing tells from a message; one that was taken but
+            could not be decoded does (R107).
+        bytes_sent: Bytes of the messages sent, without what the wire adds (R108).
+        bytes_received: Bytes of the messages received, likewise (R109).
+        errors: Sends and receives that failed in the transport, skipped messages included, and the peer's
+            death. Timeouts, what ``close`` and ``shutdown`` on this side end, and receiving after a peer that
+            left in order are no errors; nor is what the codec refuses, which never reaches the transport
+            (R110).
+        avg_latency_us: Microseconds from a send to its receive; None, because no transport tells when a
+            message was sent (R111).
+        peak_queue_length: Messages that had come and were not received yet: the most that this side knew of
+            at once. What one look at the ring, or one read from the socket, found counts as it is received;
+            what waits in the kernel or was never looked at does not (R112).
+        uptime_secs: Seconds since the channel object was made, also after it was closed (R113).
+        waits: Sends that found no room and receives that found nothing, and had time to wait.
+        wake_ups: Sleeps that ended, for whatever reason: a wait that was over while spinning has none, a long
+            one has several.
+    """
+
+    channel_name: str
+    channel_type: str
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+    errors: int
+    avg_latency_us: float | None
+    peak_queue_length: int
+    uptime_secs: float
+    waits: int
+    wake_ups: int
+
+
+class IpcChannelMetrics:
+    """What a channel has counted up to now: every property reads anew. From ``channel.metrics``.
+
+    Counting is always on and costs a few instructions a message; reading takes no lock and stops nobody, from
+    any thread, also while the channel is used, and after it was closed (R115). The properties are those of
+    IpcChannelMetricsSnapshot, which describes them; a snapshot is also the way to several at once.
+    """
+
+    def __init__(
+        self, name: str, kind: str, created_at: float, read: Callable[[], Mapping[str, int]]
+    ) -> None:
+        self._name = name
+        self._kind = kind
+        self._created_at = created_at
+        self._read = read
+
+    def snapshot(self) -> IpcChannelMetricsSnapshot:
+        """Return what has been counted up to now (R114)."""
+        # A transport that is not connected yet has counted nothing.
+        count = self._read().get
+        return IpcChannelMetricsSnapshot(
+            channel_name=self._name,
+            channel_type=self._kind,
+            messages_sent=count("messages_sent", 0),
+            messages_received=count("messages_received", 0),
+            bytes_sent=count("bytes_sent", 0),
+            bytes_received=count("bytes_received", 0),
+            errors=count("errors", 0),
+            avg_latency_us=None,
+            peak_queue_length=count("peak_queue", 0),
+            uptime_secs=time.monotonic() - self._created_at,
+            waits=count("waits", 0),
+            wake_ups=count("wake_ups", 0),
+        )
+
+    @property
+    def channel_name(self) -> str:
+        """The channel's name (R104)."""
+        return self._name
+
+    @property
+    def channel_type(self) -> str:
+        """What kind of channel it is (R105)."""
+        return self._kind
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages handed over whole (R106)."""
+        return self.snapshot().messages_sent
+
+    @property
+    def messages_received(self) -> int:
+        """Messages taken off the channel (R107)."""
+        return self.snapshot().messages_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of the messages sent (R108)."""
+        return self.snapshot().bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of the messages received (R109)."""
+        return self.snapshot().bytes_received
+
+    @property
+    def errors(self) -> int:
+        """Sends and receives that failed, and messages that were skipped (R110)."""
+        return self.snapshot().errors
+
+    @property
+    def avg_latency_us(self) -> float | None:
+        """Microseconds from a send to its receive; None where that is not known (R111)."""
+        return self.snapshot().avg_latency_us
+
+    @property
+    def peak_queue_length(self) -> int:
+        """The most messages that were known to be waiting for a receive at once (R112)."""
+        return self.snapshot().peak_queue_length
+
+    @property
+    def uptime_secs(self) -> float:
+        """Seconds since the channel was made (R113)."""
+        return self.snapshot().uptime_secs
+
+    @property
+    def waits(self) -> int:
+        """Sends and receives that had to wait."""
+        return self.snapshot().waits
+
+    @property
+    def wake_ups(self) -> int:
+        """Sleeps that ended."""
+        return self.snapshot().wake_ups
+
+    def __repr__(self) -> str:
+        """Return the snapshot's values."""
+        return f"<{type(self).__name__} {self.snapshot()}>"
