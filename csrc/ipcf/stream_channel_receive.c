@@ -220,7 +220,7 @@ ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t
 /* ---- leaving --------------------------------------------------------------------- */
 
 /* The message at the head is done with. Handshakes do not count. */
-static void count_head(ipcf_stream_channel *channel)
+static inline void count_head(ipcf_stream_channel *channel)
 {
     bool in_body = channel->in_body;
     if ((in_body ? channel->body_kind : channel->head.kind) > IPCF_KIND_BYTES)

@@ -157,9 +157,9 @@ static uint64_t size_limit(ipcf_framing framing)
 
 /* Describe one message by two pieces. header: IPCF_FRAME_HEADER_MAX bytes that live as
  * long as the pieces. */
-static ipcf_status frame_message(ipcf_stream_channel *channel, uint8_t kind,
-                                 const ipcf_piece *body, uint8_t *header,
-                                 ipcf_piece *pieces, ipcf_error *error)
+static inline ipcf_status frame_message(ipcf_stream_channel *channel, uint8_t kind,
+                                        const ipcf_piece *body, uint8_t *header,
+                                        ipcf_piece *pieces, ipcf_error *error)
 {
     ipcf_framing framing = ipcf_stream_channel_send_framing(channel);
     ipcf_status status;
