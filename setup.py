@@ -61,7 +61,16 @@ PROCESS = [
     "posix/wait",
     PROCESSES,
 ]
-QUEUE = ["posix/descriptor", "posix/lock", "posix/os_error", "posix/park", "queue", "queue_wait", DOORBELL]
+QUEUE = [
+    "posix/descriptor",
+    "posix/lock",
+    "posix/os_error",
+    "posix/park",
+    "queue",
+    "queue_metrics",
+    "queue_wait",
+    DOORBELL,
+]
 EVERYWHERE = ["status", "posix/clock"]
 WAITING = ["posix/wait"]
 

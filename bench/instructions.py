@@ -62,6 +62,7 @@ def loops() -> list[Loop]:
         Loop("ring, C", lambda count: [str(program("straight")), str(count)], (10_000, 110_000), 0.01),
         in_python("ring, send_bytes and recv_bytes", "shm", "bytes"),
         in_python("local socket, send_bytes and recv_bytes", "local", "bytes"),
+        in_python("threads, send_bytes and recv_bytes", "thread", "bytes"),
     ]
     try:
         import msgspec

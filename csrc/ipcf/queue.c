@@ -239,6 +239,8 @@ ipcf_status ipcf_queue_try_push(ipcf_queue *queue, const ipcf_queue_item *item)
     /* relaxed: the slot is ours, and handed over below */
     ipcf_store_relaxed(&slot->pointer, (uint64_t)(uintptr_t)item->pointer);
     ipcf_store_relaxed(&slot->label, item->size << 8 | item->kind);
+    if (item->size != 0)
+        ipcf_add_relaxed(&queue->pushed_size, item->size);
     /* release: pairs with the load in ipcf_queue_try_pop */
     ipcf_store_release(&slot->turn, empty_turn(queue, position) + 1);
     /* relaxed: a hint how to wait for the next item */
@@ -320,6 +322,8 @@ ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_siz
     }
     /* release: pairs with the load in reserve */
     ipcf_store_release(&slot->turn, empty_turn(queue, head) + 2);
+    if (item->size != 0) /* relaxed: as all counts */
+        ipcf_add_relaxed(&queue->popped_size, item->size);
     tell_senders(queue);
     return IPCF_OK;
 }

@@ -50,6 +50,7 @@
 #include "ipcf/atomic.h"
 #include "ipcf/doorbell.h"
 #include "ipcf/lock.h"
+#include "ipcf/metrics.h"
 #include "ipcf/park.h"
 #include "ipcf/spin.h"
 
@@ -88,6 +89,9 @@ typedef struct ipcf_queue_side {
     ipcf_atomic_u32 waits;   /* between wait_begin and wait_end */
     ipcf_atomic_u32 eager;   /* senders that sleep until there is any room */
     ipcf_atomic_u64 spin_ns; /* allowed at present (spin.h) */
+    /* counted for ever (metrics.h): waits that did not come true at once, their sleeps */
+    ipcf_atomic_u64 all_waits;
+    ipcf_atomic_u64 wake_ups;
 } ipcf_queue_side;
 
 /* Each push reads and writes the part of tail, and asks whether receivers sleep; each
@@ -106,12 +110,15 @@ typedef struct ipcf_queue {
     ipcf_park idle;             /* where ipcf_queue_drain sleeps */
     uint8_t padding[IPCF_LINE_SIZE];
     ipcf_atomic_u64 tail;
-    ipcf_atomic_u64 head_seen;  /* head as a push last read it, or earlier */
-    ipcf_atomic_u64 peak;       /* length */
-    ipcf_atomic_u32 sender_cpu; /* of the last push; IPCF_CPU_UNKNOWN: none yet */
+    ipcf_atomic_u64 head_seen;   /* head as a push last read it, or earlier */
+    ipcf_atomic_u64 peak;        /* length */
+    ipcf_atomic_u64 pushed_size; /* of all items, as the next two */
+    ipcf_atomic_u32 sender_cpu;  /* of the last push; IPCF_CPU_UNKNOWN: none yet */
     ipcf_queue_side receivers;
     uint8_t more_padding[IPCF_LINE_SIZE];
     ipcf_atomic_u64 head;
+    ipcf_atomic_u64 popped_size;
+    ipcf_atomic_u64 discarded_size, discarded; /* popped, but not received */
     ipcf_queue_side senders;
 } ipcf_queue;
 
@@ -175,6 +182,13 @@ IPCF_MUST_CHECK ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind,
 /* Items in it, between 0 and the capacity; and the most there ever were. */
 uint64_t ipcf_queue_length(const ipcf_queue *queue);
 uint64_t ipcf_queue_peak(const ipcf_queue *queue);
+
+/* What an end has counted that pushes to outbound and pops from inbound, which may be
+ * the same. Errors are the caller's to count. Messages are told by the positions. */
+void ipcf_queue_read_metrics(const ipcf_queue *outbound, const ipcf_queue *inbound,
+                             ipcf_metrics *metrics);
+/* The item was popped in order to throw it away: it has not been received. */
+void ipcf_queue_count_discarded(ipcf_queue *queue, const ipcf_queue_item *item);
 
 /* Call visit for the pointer of each item, until it returns what is not 0; return that.
  * While nobody pushes or pops. */

@@ -81,11 +81,17 @@ void ipcf_queue_wait_end(ipcf_queue_wait *wait, bool has_taken)
 static bool spin(ipcf_queue_wait *wait)
 {
     ipcf_whereabouts peer = whereabouts(wait);
+    bool is_there = has_come(wait);
+    if (!is_there && !wait->has_spun) /* relaxed: see metrics.h */
+        ipcf_add_relaxed(&own_side(wait)->all_waits, UINT64_C(1));
     wait->has_spun = true;
-    while (!has_come(wait))
-        if (!ipcf_spin_turn(&wait->spin, peer))
-            return has_come(wait);
-    return true;
+    while (!is_there) {
+        bool goes_on = ipcf_spin_turn(&wait->spin, peer);
+        is_there = has_come(wait);
+        if (!goes_on)
+            break;
+    }
+    return is_there;
 }
 
 static void await_baton(const ipcf_queue_wait *wait)
@@ -116,6 +122,12 @@ static uint64_t earlier(uint64_t one, uint64_t other)
     return one < other ? one : other;
 }
 
+static void sleep_in(ipcf_queue_side *side, uint32_t key, uint64_t until_ns)
+{
+    ipcf_park_sleep(&side->park, key, until_ns);
+    ipcf_add_relaxed(&side->wake_ups, UINT64_C(1)); /* relaxed: see metrics.h */
+}
+
 /* Sleep until until_ns or until something changes, unless it has come. */
 static void nap(ipcf_queue_wait *wait, uint64_t until_ns)
 {
@@ -127,7 +139,7 @@ static void nap(ipcf_queue_wait *wait, uint64_t until_ns)
     if (has_come(wait))
         ipcf_park_cancel(&side->park);
     else
-        ipcf_park_sleep(&side->park, key, until_ns);
+        sleep_in(side, key, until_ns);
     if (is_eager) /* acq_rel: pairs with the load in tell_senders */
         (void)ipcf_subtract_acq_rel(&side->eager, 1u);
 }

@@ -12,7 +12,10 @@ cdef extern from "ipcf/platform.h" nogil:
 
 cdef extern from "ipcf/atomic.h" nogil:
     ctypedef uint32_t ipcf_atomic_u32
+    ctypedef uint64_t ipcf_atomic_u64
     uint32_t ipcf_add_seq_cst(ipcf_atomic_u32 *word, uint32_t value)
+    void ipcf_add_relaxed(ipcf_atomic_u64 *word, uint64_t value)
+    uint64_t ipcf_load_relaxed(const ipcf_atomic_u64 *word)
     bint ipcf_compare_exchange_acq_rel(ipcf_atomic_u32 *word, uint32_t *expected, uint32_t desired)
 
 
@@ -362,6 +365,8 @@ cdef extern from "ipcf/queue.h" nogil:
     ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_size, ipcf_queue_item *item)
     uint64_t ipcf_queue_length(const ipcf_queue *queue)
     uint64_t ipcf_queue_peak(const ipcf_queue *queue)
+    void ipcf_queue_read_metrics(const ipcf_queue *outbound, const ipcf_queue *inbound, ipcf_metrics *metrics)
+    void ipcf_queue_count_discarded(ipcf_queue *queue, const ipcf_queue_item *item)
     void ipcf_queue_wait_begin(ipcf_queue_wait *wait, ipcf_queue *queue, ipcf_queue_direction direction,
                                uint64_t deadline_ns, uint64_t nap_ns)
     ipcf_status ipcf_queue_wait_on(ipcf_queue_wait *wait)

@@ -20,9 +20,10 @@ from libc.string cimport memcpy, memset
 from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_OK, IPCF_QUEUE_ANY_KIND, IPCF_QUEUE_FOR_ITEM,
     IPCF_QUEUE_FOR_ROOM, IPCF_SLEEP_FIRST_NS, IPCF_SLEEP_MAX_NS, IPCF_STATUS_COUNT, ipcf_add_seq_cst, ipcf_baton,
-    ipcf_baton_give, ipcf_baton_keep, ipcf_error, ipcf_queue, ipcf_queue_destroy, ipcf_queue_direction,
-    ipcf_queue_drain, ipcf_queue_init, ipcf_queue_item, ipcf_queue_try_pop, ipcf_queue_try_push, ipcf_queue_visit,
-    ipcf_queue_wait, ipcf_queue_wait_begin, ipcf_queue_wait_end, ipcf_queue_wait_on, ipcf_status, ipcf_thread_yield,
+    ipcf_baton_give, ipcf_baton_keep, ipcf_error, ipcf_queue, ipcf_queue_count_discarded, ipcf_queue_destroy,
+    ipcf_queue_direction, ipcf_queue_drain, ipcf_queue_init, ipcf_queue_item, ipcf_queue_try_pop,
+    ipcf_queue_try_push, ipcf_queue_visit, ipcf_queue_wait, ipcf_queue_wait_begin, ipcf_queue_wait_end,
+    ipcf_queue_wait_on, ipcf_status, ipcf_thread_yield,
 )
 from ipcfast._native.status cimport raise_status
 
@@ -199,6 +200,7 @@ cdef void discard(object_queue *shared) noexcept:
     while status != IPCF_DISCONNECTED:
         status = ipcf_queue_try_pop(&shared.queue, IPCF_QUEUE_ANY_KIND, UINT64_MAX, &item)
         if status == IPCF_OK:
+            ipcf_queue_count_discarded(&shared.queue, &item)
             # May run anything: nothing is held here, and who pushes to a closed queue is refused.
             Py_DECREF(<object>item.pointer)
         elif status == IPCF_AGAIN:

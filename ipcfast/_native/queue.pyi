@@ -48,6 +48,11 @@ class QueueChannel:
     @property
     def peak_lengths(self) -> tuple[int, int]:
         """The most of them there ever were."""
+    def metrics(self) -> dict[str, int]:
+        """Return what has been counted, by the names of ipcf_metrics (csrc/ipcf/metrics.h). At any time.
+
+        Bytes are those of raw messages: an object has none.
+        """
     @property
     def closed(self) -> bool: ...
     def is_shutdown(self) -> bool: ...

@@ -14,12 +14,13 @@ cimport cython
 from ipcfast import errors
 from ipcfast._native.csrc cimport (
     IPCF_CLOSED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_OK, IPCF_STATE_CLOSED, IPCF_STATE_FORKED,
-    IPCF_STATE_OPEN, IPCF_STATE_SHUT_DOWN, IPCF_TOO_LARGE, ipcf_error, ipcf_handle, ipcf_queue_is_closed,
-    ipcf_queue_item, ipcf_queue_length, ipcf_queue_peak, ipcf_queue_ready_handle, ipcf_status,
+    IPCF_STATE_OPEN, IPCF_STATE_SHUT_DOWN, IPCF_TOO_LARGE, ipcf_error, ipcf_handle, ipcf_metrics,
+    ipcf_queue_is_closed, ipcf_queue_item, ipcf_queue_length, ipcf_queue_peak, ipcf_queue_ready_handle, ipcf_status,
 )
 from ipcfast._native.object_queue cimport as_bytes, copy, new_queue, share, steal, take, visit_objects
 from ipcfast._native.queue_end cimport (
-    abandon, drain_end, fail, finish, free_end, may_receive, poll_end, queue_end, receive_object, send_object,
+    abandon, drain_end, fail, finish, free_end, may_receive, poll_end, queue_end, read_metrics, receive_object,
+    send_object,
 )
 from ipcfast._native.status cimport deadline_of, raise_status
 
@@ -201,6 +202,11 @@ cdef class QueueChannel:
     @property
     def peak_lengths(self):
         return ipcf_queue_peak(&self.end.inbound.queue), ipcf_queue_peak(&self.end.outbound.queue)
+
+    def metrics(self):
+        cdef ipcf_metrics metrics
+        read_metrics(&self.end, &metrics)
+        return metrics
 
     @property
     def closed(self):

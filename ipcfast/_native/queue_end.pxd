@@ -3,7 +3,9 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from ipcfast._native.csrc cimport IPCF_STATUS_COUNT, ipcf_atomic_u32, ipcf_queue_item, ipcf_status
+from ipcfast._native.csrc cimport (
+    IPCF_STATUS_COUNT, ipcf_atomic_u32, ipcf_atomic_u64, ipcf_metrics, ipcf_queue_item, ipcf_status,
+)
 from ipcfast._native.object_queue cimport object_queue
 
 # Zeroed memory is an end without queues, on which only finish and free_end may be called.
@@ -12,6 +14,7 @@ cdef struct queue_end:
     object_queue *outbound    # the same, where the end is its own peer
     ipcf_atomic_u32 state    # ipcf_channel_state; once it is not OPEN, both queues are closed
     bint drains    # what had come before SHUT_DOWN can still be received
+    ipcf_atomic_u64 errors    # sends to a peer that had ended
 
 # Send one object. sent: for the ChannelTimeout of send_many.
 cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline, str action,
@@ -30,6 +33,9 @@ cdef bint poll_end(queue_end *end, uint64_t deadline) except -1
 
 # Wait until nobody waits within this end.
 cdef int drain_end(queue_end *end, uint64_t deadline) except -1
+
+# What the end has counted: at any time, also after a fork.
+cdef void read_metrics(const queue_end *end, ipcf_metrics *metrics) noexcept
 
 # Raise what the status means; that a queue has ended means what the own state says.
 cdef int fail(queue_end *end, ipcf_status status, str action, object sent=*) except -1

@@ -7,8 +7,9 @@ from ipcfast import errors
 from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_CLOSED, IPCF_DISCONNECTED, IPCF_FORKED, IPCF_INVALID, IPCF_KIND_BYTES, IPCF_OK,
     IPCF_QUEUE_FOR_ITEM, IPCF_QUEUE_FOR_ROOM, IPCF_SHUT_DOWN, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN,
-    IPCF_STATE_SHUT_DOWN, IPCF_STATUS_COUNT, IPCF_TIMEOUT, IPCF_TOO_LARGE, ipcf_compare_exchange_acq_rel,
-    ipcf_queue_abandon, ipcf_queue_close, ipcf_queue_close_handle, ipcf_queue_item, ipcf_queue_length, ipcf_status,
+    IPCF_STATE_SHUT_DOWN, IPCF_STATUS_COUNT, IPCF_TIMEOUT, IPCF_TOO_LARGE, ipcf_add_relaxed,
+    ipcf_compare_exchange_acq_rel, ipcf_load_relaxed, ipcf_metrics, ipcf_queue_abandon, ipcf_queue_close,
+    ipcf_queue_close_handle, ipcf_queue_item, ipcf_queue_length, ipcf_queue_read_metrics, ipcf_status,
 )
 from ipcfast._native.object_queue cimport await_idle, await_item, discard, leave, put, take
 from ipcfast._native.status cimport raise_status
@@ -19,6 +20,8 @@ cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, u
     cdef ipcf_status status = IPCF_FORKED
     if end.state != IPCF_STATE_FORKED:
         status = put(end.outbound, kind, data, size, deadline)
+    if status == IPCF_DISCONNECTED and end.state == IPCF_STATE_OPEN:
+        ipcf_add_relaxed(&end.errors, 1)
     return 0 if status == IPCF_OK else fail(end, status, action, sent)
 
 
@@ -59,6 +62,11 @@ cdef int drain_end(queue_end *end, uint64_t deadline) except -1:
     if status == IPCF_OK:
         status = await_idle(end.inbound, IPCF_QUEUE_FOR_ITEM, deadline)
     return 0 if status == IPCF_OK else fail(end, status, "drain")
+
+
+cdef void read_metrics(const queue_end *end, ipcf_metrics *metrics) noexcept:
+    ipcf_queue_read_metrics(&end.outbound.queue, &end.inbound.queue, metrics)
+    metrics.errors = ipcf_load_relaxed(&end.errors)
 
 
 cdef int fail(queue_end *end, ipcf_status status, str action, object sent=None) except -1:

@@ -19,14 +19,15 @@ class IpcChannelMetricsSnapshot:
 
     Attributes:
         channel_name: The channel's name (R104).
-        channel_type: "local_socket", "shared_memory", "tcp" or "stdio"; "other" for a class of your own that
-            does not say (R105).
+        channel_type: "thread", "local_socket", "shared_memory", "tcp" or "stdio"; "other" for a class of your
+            own that does not say (R105).
         messages_sent: Messages handed over whole, each of ``send_many`` too. One that a send which timed out
             has begun counts when it is finished (R106).
         messages_received: Messages taken off the channel. One that was skipped, because it is larger than the
-            limit, does not count, nor does noise that the framing tells from a message; one that was taken but
-            could not be decoded does (R107).
-        bytes_sent: Bytes of the messages sent, without what the wire adds (R108).
+            limit, does not count, nor does noise that the framing tells from a message; one that was taken
+            but could not be decoded does (R107).
+        bytes_sent: Bytes of the messages sent, without what the wire adds. Between threads those of
+            ``send_bytes`` and ``send_many``: an object that is handed over has none (R108).
         bytes_received: Bytes of the messages received, likewise (R109).
         errors: Sends and receives that failed in the transport, skipped messages included, and the peer's
             death. Timeouts, what ``close`` and ``shutdown`` on this side end, and receiving after a peer that
@@ -36,7 +37,8 @@ class IpcChannelMetricsSnapshot:
             message was sent (R111).
         peak_queue_length: Messages that had come and were not received yet: the most that this side knew of
             at once. What one look at the ring, or one read from the socket, found counts as it is received;
-            what waits in the kernel or was never looked at does not (R112).
+            what waits in the kernel or was never looked at does not. Between threads all are known of
+            (R112).
         uptime_secs: Seconds since the channel object was made, also after it was closed (R113).
         waits: Sends that found no room and receives that found nothing, and had time to wait.
         wake_ups: Sleeps that ended, for whatever reason: a wait that was over while spinning has none, a long

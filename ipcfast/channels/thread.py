@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ipcfast._native.queue import QueueChannel
 from ipcfast.channels.ipc_channel import IpcChannel
@@ -43,6 +43,8 @@ class ThreadChannel(IpcChannel):
         shutdown_state: What the channel ends with.
         transport: What moves the messages, where there is a connection already.
     """
+
+    _metrics_type: ClassVar[str] = "thread"
 
     def __init__(
         self,

@@ -50,7 +50,13 @@ def test_every_field_of_a_snapshot_is_a_live_property(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "told"),
-    [("local", "local_socket"), ("shm", "shared_memory"), ("tcp", "tcp"), ("stdio", "stdio")],
+    [
+        ("local", "local_socket"),
+        ("shm", "shared_memory"),
+        ("thread", "thread"),
+        ("tcp", "tcp"),
+        ("stdio", "stdio"),
+    ],
 )
 def test_the_type_is_that_of_the_documents(kind: str, told: str) -> None:
     for channel in ipcfast.pair(kind):

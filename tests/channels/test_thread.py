@@ -28,11 +28,12 @@ from tests.contracts.callbacks import Callbacks
 from tests.contracts.carrying import Carrying
 from tests.contracts.ending import Ending
 from tests.contracts.flow import Flow
+from tests.contracts.metrics import Metrics
 from tests.contracts.together import Together
 from tests.peers import HANG, Background, connected, until_asleep
 
 
-class ThreadContract(Carrying, Flow, Ending, Together, Callbacks):
+class ThreadContract(Carrying, Flow, Ending, Together, Callbacks, Metrics):
     """One process, no codec, no pieces: all other parts of the suite hold."""
 
     kind = "thread"
@@ -240,6 +241,40 @@ def test_receiving_with_and_without_a_timeout() -> None:
         waiting.result()
     assert caught.value.peer_died is False
     assert one.receive() is None
+
+
+# ---- metrics
+
+
+def test_alone_it_counts_what_it_sends_to_itself() -> None:
+    with ThreadChannel("alone") as channel:
+        channel.send_json("an object has no bytes")
+        channel.send_many([b"12", b"345"])
+        assert channel.recv_json() == "an object has no bytes"
+        now = channel.metrics.snapshot()
+        assert (now.messages_sent, now.bytes_sent) == (3, 5)
+        assert (now.messages_received, now.bytes_received, now.peak_queue_length) == (1, 0, 3)
+        assert channel.recv_many() == [b"12", b"345"]
+        now = channel.metrics.snapshot()
+        assert (now.messages_received, now.bytes_received, now.errors) == (3, 5, 0)
+
+
+def test_what_nobody_can_receive_any_more_was_not_received() -> None:
+    one, other = ThreadChannel.pair("dropped")
+    one.send_many([b"1", b"23", b"456"])
+    assert other.recv_bytes() == b"1"
+    seen = []
+
+    class Dropped:
+        def __del__(self) -> None:
+            seen.append(other.metrics.messages_received)
+
+    one.send_json(Dropped())
+    for end in (one, other):
+        end.close()
+    assert (one.metrics.messages_sent, one.metrics.bytes_sent) == (4, 6)
+    assert (other.metrics.messages_received, other.metrics.bytes_received) == (1, 1)
+    assert seen == [1]
 
 
 # ---- addresses
