@@ -59,6 +59,11 @@ static void system_errors_are_mapped_and_kept(void)
         {ECONNRESET, IPCF_DISCONNECTED},
         {EPIPE, IPCF_DISCONNECTED},
         {ECONNABORTED, IPCF_DISCONNECTED},
+        {ETIMEDOUT, IPCF_DISCONNECTED}, /* what TCP says of a peer that has gone */
+        {EHOSTUNREACH, IPCF_DISCONNECTED},
+        {EHOSTDOWN, IPCF_DISCONNECTED},
+        {ENETUNREACH, IPCF_DISCONNECTED},
+        {ENETDOWN, IPCF_DISCONNECTED},
         {ENOMEM, IPCF_NO_MEMORY},
         {EACCES, IPCF_PERMISSION_DENIED},
         {EPERM, IPCF_PERMISSION_DENIED},

@@ -12,6 +12,12 @@ static ipcf_status status_of(int os_error)
     case ECONNRESET:
     case ECONNABORTED:
     case EPIPE:
+    /* a connection over the network that the system has given up (keep-alive) */
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETUNREACH:
+    case ENETDOWN:
         return IPCF_DISCONNECTED;
     case ENOMEM:
         return IPCF_NO_MEMORY;
