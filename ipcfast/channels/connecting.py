@@ -49,13 +49,15 @@ class ConnectingChannel(IpcChannel):
                 if this is not None:
                     this._attach(opened)
 
-            transport = ConnectingTransport(
+            connecting = ConnectingTransport(
                 named_address(self._scheme, name, prefix=prefix),
                 options,
                 is_server=is_server,
                 connect_timeout=timeout,
                 on_open=move_over,
             )
+            self._name = connecting.address.name
+            transport = connecting
         self._attach(transport)
         join(self, shutdown_state)
 

@@ -15,6 +15,7 @@ from ipcfast.transports.address import Address
 from ipcfast.transports.contract import Options, Transport, checked_timeout
 from ipcfast.transports.handshake import RING, STREAM
 from ipcfast.transports.open import Opening, patience_for_answer
+from ipcfast.transports.retrying import remaining
 from ipcfast.transports.turn import Turn
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ class ConnectingTransport:
         self._is_shutdown = False
         self._is_forked = False
         self._turn = Turn(f"opening the channel at {address.text}")
-        self._opening = Opening(address, options)
+        self._opening: Opening | None = None
         self._acceptor: Acceptor | None = None
         if is_server:
             # From here on clients can connect, so the server may start them (R61, R92).
             self._acceptor = Acceptor(address, options, offers=(RING if address.wants_ring else STREAM,))
+            self._address = self._acceptor.address
+        else:
+            self._opening = Opening(address, options)
         _connecting.add(self)
 
     # ---- connecting
@@ -90,6 +94,7 @@ class ConnectingTransport:
                 opened = self._acceptor.accept(patience)
                 self._acceptor.close()
             else:
+                assert self._opening is not None
                 answer = shorter(remaining(deadline), patience_for_answer(self._connect_timeout))
                 opened = self._opening.advance(patience, answer, self._has_ended)
         except ChannelClosed:
@@ -149,16 +154,21 @@ class ConnectingTransport:
     def _end(self) -> None:
         if self._acceptor is not None:
             self._acceptor.close()
-        self._turn.when_free(self._opening.close)
+        self._turn.when_free(self._drop)
+
+    def _drop(self) -> None:
+        if self._opening is not None:
+            self._opening.close()
 
     def _drop_if_ended(self) -> None:
         if self._has_ended():
-            self._opening.close()
+            self._drop()
 
     def abandon(self) -> None:
         """In a forked child: forget the connection in the making; the parent goes on with it."""
         self._is_forked = True
         self._turn.renew()
+        self._drop()  # descriptors only: the peer is to see the end when the parent closes
 
     @property
     def closed(self) -> bool:
@@ -232,6 +242,11 @@ class ConnectingTransport:
 
     # ---- what it is
 
+    @property
+    def address(self) -> Address:
+        """Where it connects to or, with the port that the system has chosen, where it listens."""
+        return self._address
+
     def fileno(self) -> int:
         """Connect, and return the descriptor."""
         return self.open().fileno()
@@ -254,11 +269,6 @@ class ConnectingTransport:
     def metrics(self) -> Mapping[str, int]:
         """Return what has been counted: nothing while there is no connection."""
         return {} if self._transport is None else self._transport.metrics()
-
-
-def remaining(deadline: float | None) -> float | None:
-    """Return the seconds left, None for ever."""
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def shorter(one: float | None, other: float | None) -> float | None:

@@ -8,11 +8,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ipcfast._native.stream_channel import KIND_HELLO, KIND_REFUSAL, KIND_WELCOME, StreamChannel
 from ipcfast.errors import (
     AddressNotFound,
-    ChannelClosed,
     ChannelTimeout,
     ConnectError,
     Disconnected,
@@ -32,18 +32,23 @@ from ipcfast.transports.handshake import (
     decode_refusal,
     encode,
 )
+from ipcfast.transports.retrying import (
+    LOOK_SECONDS,
+    RETRY_FIRST_SECONDS,
+    check_wanted,
+    longer_pause,
+    nobody_listens,
+    remaining,
+    waited,
+)
 from ipcfast.transports.ring import LAYOUT_VERSION, adopt_ring, close_handles, ring_pair
 from ipcfast.transports.stream import connect_stream, stream_pair
 from ipcfast.transports.thread import connect_thread, thread_opened, thread_pair
 
 __all__ = ["Opening", "open_connection", "open_pair", "patience_for_answer"]
 
-# Between two attempts to find the server: short at first, because a server that is just starting is there
-# soon.
-RETRY_FIRST_SECONDS = 0.001
-RETRY_LONGEST_SECONDS = 0.05
-# How often a client that waits for the server's answer looks whether it is still wanted.
-ANSWER_LOOK_SECONDS = 0.05
+if TYPE_CHECKING:
+    from ipcfast.transports.tcp_connect import TcpOpening
 
 
 class Opening:
@@ -59,6 +64,12 @@ class Opening:
             )
         self._address = address
         self._options = options
+        self._tcp: TcpOpening | None = None
+        if address.is_tcp:
+            # Here and not above: the modules of the network cost more to load than all of ours.
+            from ipcfast.transports.tcp_connect import TcpOpening
+
+            self._tcp = TcpOpening(address, options)
         self._greeted: StreamChannel | None = None  # the connection that the server's answer is due on
         ring = address.wants_ring
         self._hello = Hello(
@@ -76,7 +87,7 @@ class Opening:
         """Find the server within ``timeout``, and get its answer within ``answer_timeout``, both from now.
 
         Raises:
-            ChannelTimeout: As ``open_connection``. The answer is still waited for by the next call.
+            ChannelTimeout: As ``open_connection``. What has been begun is gone on with by the next call.
             AddressNotFound, PermissionDenied, ConnectError, ChannelClosed: As ``open_connection``. The next
                 call begins anew.
         """
@@ -85,7 +96,10 @@ class Opening:
             None if seconds is None else now + seconds for seconds in (timeout, answer_timeout)
         )
         if self._greeted is None:
-            connection = find_server(self._address, self._options, deadline, timeout, is_given_up)
+            if self._tcp is not None:
+                connection = self._tcp.advance(deadline, answer_deadline, timeout, is_given_up)
+            else:
+                connection = find_server(self._address, self._options, deadline, timeout, is_given_up)
             if self._options.framing != OWN_FRAMING:
                 return Opened(
                     connection, is_ring=False, framing=self._options.framing, is_tcp=self._address.is_tcp
@@ -136,6 +150,8 @@ class Opening:
 
     def close(self) -> None:
         """Give up. Idempotent."""
+        if self._tcp is not None:
+            self._tcp.close()
         connection, self._greeted = self._greeted, None
         if connection is not None:
             connection.close()
@@ -153,16 +169,17 @@ def open_connection(
         address: Where it listens.
         options: What to ask for.
         timeout: Seconds for finding the server and for its answer. None waits for ever. With 0 there is one
-            attempt; a server that is found still gets 5 s to answer.
+            attempt, 50 ms long where it goes through the network; a server that is found still gets 5 s to
+            answer.
         is_given_up: Asked about twenty times a second; once it says True, ChannelClosed is raised.
 
     Raises:
         TypeError: The timeout is no number.
-        ValueError: It is NaN, or shared memory was asked for with a foreign framing.
-        AddressNotFound: Nobody listened there all the while.
+        ValueError: It is NaN, or the options do not go with the address.
+        AddressNotFound: Nobody listened there all the while, or the host is not known or not reached.
         PermissionDenied: The address or the server is another user's.
         ConnectError: The server refused, or does not speak the handshake.
-        ChannelTimeout: Its backlog stayed full, or it did not answer in time.
+        ChannelTimeout: Its backlog stayed full, or it, or its machine, did not answer in time.
         ChannelClosed: ``is_given_up`` said so.
     """
     timeout = checked_timeout(timeout)
@@ -188,50 +205,33 @@ def find_server(
     is_given_up: Callable[[], bool],
 ) -> StreamChannel:
     """Connect, again and again until the deadline: the server may be just starting, or busy."""
-    if address.is_tcp:
-        # Here and not above: the modules of the network cost more to load than all of ours.
-        from ipcfast.transports.tcp_connect import connect_tcp
-
-        return connect_tcp(address, options, deadline, timeout, is_given_up)
     path = address.path_to_connect()
     pause = RETRY_FIRST_SECONDS
     while True:
         check_wanted(address, is_given_up)
-        problem: IpcChannelError | None = None
+        problem: AddressNotFound | None = None
         try:
             connection = connect_stream(path, options)
             if connection is not None:
                 return connection
         except AddressNotFound as error:
             problem = error
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
+        left = remaining(deadline)
+        if left == 0.0:
             raise not_found(address, path, timeout, problem) from problem
         time.sleep(pause if left is None else min(pause, left))
-        pause = min(2 * pause, RETRY_LONGEST_SECONDS)
-
-
-def check_wanted(address: Address, is_given_up: Callable[[], bool]) -> None:
-    """Raise ChannelClosed once nobody wants the connection any more."""
-    if is_given_up():
-        raise ChannelClosed(f"the channel to {address.text} was closed while it connected")
+        pause = longer_pause(pause)
 
 
 def not_found(
-    address: Address, path: str, timeout: float | None, problem: IpcChannelError | None
+    address: Address, path: str, timeout: float | None, problem: AddressNotFound | None
 ) -> IpcChannelError:
     """Return the error for a server that could not be reached in time."""
-    waited = f" for {round(timeout, 3):g} s" if timeout else ""
     if problem is None:
         return ChannelTimeout(
-            f"the backlog of {address.text} ({path}) was full{waited}: its server accepts too slowly"
+            f"the backlog of {address.text} ({path}) was full{waited(timeout)}: its server accepts too slowly"
         )
-    return AddressNotFound(
-        f"nobody listens at {address.text} ({path}){', waited' + waited if waited else ''}: "
-        "start the server first, or connect with a longer timeout",
-        errno=getattr(problem, "errno", None),
-        filename=path,
-    )
+    return nobody_listens(address, timeout, path=path, errno=problem.errno)
 
 
 @contextlib.contextmanager
@@ -263,7 +263,7 @@ def await_answer(
     """Return when the answer is there, or the deadline has passed."""
     while True:
         left = remaining(deadline)
-        look = ANSWER_LOOK_SECONDS if left is None else min(left, ANSWER_LOOK_SECONDS)
+        look = LOOK_SECONDS if left is None else min(left, LOOK_SECONDS)
         if connection.poll(look) or left == 0.0:
             return
         check_wanted(address, is_given_up)
@@ -292,11 +292,6 @@ def adopt(
         return Opened(adopt_ring(connection, answer, handles, options), is_ring=True, framing=OWN_FRAMING)
     connection.watch_peer()
     return Opened(connection, is_ring=False, framing=OWN_FRAMING)
-
-
-def remaining(deadline: float | None) -> float | None:
-    """Return the seconds left, None for ever."""
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def open_pair(kind: str, options: Options) -> tuple[Opened, Opened]:

@@ -3,239 +3,365 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import ipaddress
+import math
 import os
-import queue
-import select
+import selectors
 import socket
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ipcfast._native.stream_channel import StreamChannel
 from ipcfast.errors import (
     AddressNotFound,
-    ChannelClosed,
     ChannelTimeout,
     ConnectError,
     FrameError,
     IoError,
+    IpcChannelError,
     PermissionDenied,
 )
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import Options
-from ipcfast.transports.handshake import HANDSHAKE_SECONDS
+from ipcfast.transports.retrying import (
+    LOOK_SECONDS,
+    RETRY_FIRST_SECONDS,
+    check_wanted,
+    longer_pause,
+    nobody_listens,
+    remaining,
+    waited,
+)
 from ipcfast.transports.secret import ClientProof
-from ipcfast.transports.tcp import Candidate, adopted, candidates_of, no_such_host, prepare
+from ipcfast.transports.tcp import adopted, prepare
+from ipcfast.transports.tcp_names import Candidate, HostNames, no_such_host
 
-__all__ = ["connect_tcp"]
+__all__ = ["TcpOpening"]
 
-# How often whoever waits looks whether the connection is still wanted.
-LOOK_SECONDS = 0.05
-# What one attempt gets at least, also where there is no time at all: the network is not as fast as a call.
+# What the single attempt of a call without time gets for its way through the network.
 ATTEMPT_SECONDS = 0.05
-RETRY_FIRST_SECONDS = 0.001
-RETRY_LONGEST_SECONDS = 0.05
-# What the network says when nobody is there (yet); anything else is told at once.
-ABSENT = {
-    errno.ECONNREFUSED,
-    errno.ECONNRESET,
-    errno.ECONNABORTED,
+# After this the next address of a host is tried beside one that has not answered.
+STAGGER_SECONDS = 0.25
+REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED}
+# What the network says when nobody is there (yet). With anything else an address is not tried again.
+ABSENT = REFUSED | {
     errno.EHOSTUNREACH,
     errno.ENETUNREACH,
     errno.ENETDOWN,
     errno.ETIMEDOUT,
     errno.EADDRNOTAVAIL,
 }
+UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
 
 
-def connect_tcp(
-    address: Address,
-    options: Options,
-    deadline: float | None,
-    timeout: float | None,
-    is_given_up: Callable[[], bool],
-) -> StreamChannel:
-    """Connect to the first of the host's addresses that answers, and prove the secret if there is one.
+class Attempt:
+    """One address of the host: tried, and after a refusal tried again.
 
-    Tries all addresses again and again until the deadline (monotonic): the server may be just starting. One
-    that does not answer at all gets its share of the time.
-
-    Raises:
-        AddressNotFound: The host is not known, or nobody listened there all the while.
-        PermissionDenied: The server has another secret, or does not know it.
-        ConnectError: The connection ended while the secret was proved.
-        ChannelTimeout: The server did not prove itself in time.
-        ChannelClosed: ``is_given_up`` said so.
-        IoError: The system refused.
+    Attributes:
+        candidate: The address.
+        due: When it is tried next (monotonic); infinity: never again.
+        connection: The connection that is under way.
+        code: How the last try ended; None before that.
     """
-    candidates = resolved(address, deadline, timeout, is_given_up)
-    pause = RETRY_FIRST_SECONDS
-    while True:
-        for position, candidate in enumerate(candidates):
-            check_wanted(address, is_given_up)
-            left = None if deadline is None else deadline - time.monotonic()
-            share = None if left is None else max(ATTEMPT_SECONDS, left / (len(candidates) - position))
-            connection = attempt(address, candidate, share, is_given_up)
-            if connection is not None:
-                return proved(connection, address, options, deadline, is_given_up)
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            waited = f" for {round(timeout, 3):g} s" if timeout else ""
-            raise AddressNotFound(
-                f"nobody listens at {address.text}{', waited' + waited if waited else ''}: "
-                "start the server first, or connect with a longer timeout",
-                filename=address.text,
-            )
-        time.sleep(pause if left is None else min(pause, left))
-        pause = min(2 * pause, RETRY_LONGEST_SECONDS)
 
+    def __init__(self, candidate: Candidate, due: float) -> None:
+        self.candidate = candidate
+        self.due = due
+        self.connection: socket.socket | None = None
+        self.code: int | None = None
+        self._pause = RETRY_FIRST_SECONDS
 
-def check_wanted(address: Address, is_given_up: Callable[[], bool]) -> None:
-    """Raise ChannelClosed once nobody wants the connection any more."""
-    if is_given_up():
-        raise ChannelClosed(f"the channel to {address.text} was closed while it connected")
+    @property
+    def is_undecided(self) -> bool:
+        """Whether an answer is still to come, be it the first or another."""
+        return self.connection is not None or self.code is None
 
-
-def resolved(
-    address: Address, deadline: float | None, timeout: float | None, is_given_up: Callable[[], bool]
-) -> list[Candidate]:
-    """Return the host's addresses, in time; the system's resolver itself cannot be stopped."""
-    host, port = address.endpoint()
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host.partition("%")[0])
-        return candidates_of(host, port)
-    answers: queue.SimpleQueue[list[Candidate] | socket.gaierror] = queue.SimpleQueue()
-
-    def ask() -> None:
+    def begin(self) -> bool:
+        """Ask for the connection; True: it is there already."""
         try:
-            answers.put(candidates_of(host, port))
-        except socket.gaierror as error:
-            answers.put(error)
+            self.connection = socket.socket(self.candidate.family, socket.SOCK_STREAM)
+            prepare(self.connection)
+            code = self.connection.connect_ex(self.candidate.sockaddr)
+        except OSError as error:
+            return self._end(error.errno or errno.EINVAL)
+        return code not in UNDER_WAY and self._end(code)
 
-    threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
-    while True:
-        left = None if deadline is None else max(ATTEMPT_SECONDS, deadline - time.monotonic())
-        try:
-            answer = answers.get(timeout=LOOK_SECONDS if left is None else min(LOOK_SECONDS, left))
-        except queue.Empty:
-            check_wanted(address, is_given_up)
-            if deadline is not None and time.monotonic() >= deadline:
-                raise ChannelTimeout(
-                    f"the host of {address.text} could not be resolved within {timeout:g} s"
-                ) from None
-            continue
-        if isinstance(answer, socket.gaierror):
-            raise no_such_host(address, answer) from answer
-        return answer
+    def finish(self) -> bool:
+        """Take the answer that has come; True: the connection is there."""
+        assert self.connection is not None
+        return self._end(self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
-
-def attempt(
-    address: Address, candidate: Candidate, share: float | None, is_given_up: Callable[[], bool]
-) -> socket.socket | None:
-    """Connect to one address within ``share`` seconds; None where nobody is."""
-    until = None if share is None else time.monotonic() + share
-    connection = socket.socket(candidate.family, socket.SOCK_STREAM)
-    try:
-        prepare(connection)
-        code = connection.connect_ex(candidate.sockaddr)
-        if code in (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR):
-            if not wait_for(connection, until, lambda: check_wanted(address, is_given_up), for_writing=True):
-                code = errno.ETIMEDOUT
-            else:
-                code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code == 0 and connection.getsockname() == connection.getpeername():
-            # Nobody listens at a port of those that the system gives out to clients, and it gave us that one.
-            code = errno.ECONNREFUSED
-        if code not in (0, *ABSENT):
-            raise IoError(
-                f"cannot connect to {address.text}: {os.strerror(code)}", errno=code, filename=address.text
-            )
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, OSError) and not isinstance(error, (IoError, ChannelTimeout)):
-            return None  # it was connected for a moment
-        raise
-    if code == 0:
-        return connection
-    connection.close()
-    return None
-
-
-def wait_for(
-    connection: socket.socket, until: float | None, check: Callable[[], None], *, for_writing: bool = False
-) -> bool:
-    """Wait until there is something to read, or room to write; False at ``until`` (monotonic)."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(connection, select.POLLOUT if for_writing else select.POLLIN)
-
-        def is_ready(seconds: float) -> bool:
-            return bool(poll.poll(seconds * 1000))
-    else:
-
-        def is_ready(seconds: float) -> bool:
-            one: list[socket.socket] = [connection]
-            reading, writing = ([], one) if for_writing else (one, [])
-            return any(select.select(reading, writing, one, seconds))
-
-    while True:
-        left = None if until is None else max(0.0, until - time.monotonic())
-        if is_ready(LOOK_SECONDS if left is None else min(LOOK_SECONDS, left)):
+    def _end(self, code: int) -> bool:
+        if code == 0:
+            code = self._code_of_connected()
+        self.code = code
+        if code == 0:
             return True
-        check()
-        if left == 0.0:
-            return False
+        self.close()
+        self.due = time.monotonic() + self._pause if code in ABSENT else math.inf
+        self._pause = longer_pause(self._pause)
+        return False
+
+    def _code_of_connected(self) -> int:
+        assert self.connection is not None
+        try:
+            # Nobody listens at a port of those that the system gives out to clients, and it gave us that one.
+            is_own = self.connection.getsockname() == self.connection.getpeername()
+        except OSError:
+            return errno.ECONNRESET  # it was connected for a moment
+        return errno.ECONNREFUSED if is_own else 0
+
+    def close(self) -> None:
+        """Give up what is under way. Idempotent."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
 
 
-def proved(
-    connection: socket.socket,
-    address: Address,
-    options: Options,
-    deadline: float | None,
-    is_given_up: Callable[[], bool],
-) -> StreamChannel:
-    """Prove the secret to the server, and have it prove it to us; at once where there is none."""
-    if options.secret is None:
-        return adopted(connection, options)
-    latest = time.monotonic() + HANDSHAKE_SECONDS
-    until = latest if deadline is None else min(latest, max(deadline, time.monotonic() + ATTEMPT_SECONDS))
-    proof = ClientProof(options.secret)
-    try:
-        connection.send(proof.begin())
-        while proof.wanted:
-            answer = proof.feed(
-                received(connection, proof.wanted, until, address, lambda: check_wanted(address, is_given_up))
+class Exchange:
+    """The proofs that both sides of a connection give each other; gone on with where it stopped.
+
+    Attributes:
+        connection: The connection.
+    """
+
+    def __init__(self, connection: socket.socket, secret: bytes) -> None:
+        self.connection = connection
+        self._proof = ClientProof(secret)
+        self._due = self._proof.begin()
+        self._come = b""
+
+    def advance(self, deadline: float | None, check: Callable[[], None]) -> bool:
+        """Go on until the server has proved itself; False: it has not at the deadline.
+
+        Raises:
+            FrameError, PermissionDenied: As ClientProof.
+            OSError: The connection has ended.
+        """
+        while self._proof.wanted:
+            if self._due:
+                self.connection.sendall(self._due)  # the first bytes of a connection, which it has room for
+                self._due = b""
+            try:
+                data = self.connection.recv(self._proof.wanted - len(self._come))
+            except BlockingIOError:
+                check()
+                left = remaining(deadline)
+                if left == 0.0:
+                    return False
+                ready_ones([self.connection], selectors.EVENT_READ, at_most(LOOK_SECONDS, left))
+                continue
+            if not data:
+                raise ConnectionResetError("the connection has ended")
+            self._come += data
+            if len(self._come) == self._proof.wanted:
+                self._due, self._come = self._proof.feed(self._come), b""
+        return True
+
+
+class TcpOpening:
+    """A connection to a host and port in the making; what one call has begun the next one goes on with.
+
+    All addresses of the host are tried, one beside the other where one does not answer at once, again and
+    again: the server may be just starting. Not for several threads at a time.
+    """
+
+    def __init__(self, address: Address, options: Options) -> None:
+        if address.endpoint()[1] == 0:
+            raise ValueError(
+                f"{address.text}: port 0 is for listening; connect to the port that the listener tells"
             )
-            if answer:
-                connection.send(answer)
-        return adopted(connection, options)
-    except PermissionDenied as error:
-        raise PermissionDenied(f"{address.text}: {error}", filename=address.text) from error
-    except (FrameError, ConnectionError) as error:
-        raise ConnectError(
-            f"{address.text}: the server ended the connection before it had proved itself: does it have a"
-            f" shared secret? ({error})",
-            filename=address.text,
-        ) from error
-    finally:
-        connection.close()  # where it has been handed over there is nothing left to close
+        self._address = address
+        self._options = options
+        self._names = HostNames(address)
+        self._attempts: list[Attempt] = []
+        self._exchange: Exchange | None = None
 
+    def advance(
+        self,
+        deadline: float | None,
+        answer_deadline: float | None,
+        timeout: float | None,
+        is_given_up: Callable[[], bool],
+    ) -> StreamChannel:
+        """Find the server until the deadline (monotonic), and prove the secret, if any, until the other one.
 
-def received(
-    connection: socket.socket, size: int, until: float, address: Address, check: Callable[[], None]
-) -> bytes:
-    """Return exactly so many bytes."""
-    come = b""
-    while len(come) < size:
-        if not wait_for(connection, until, check):
-            raise ChannelTimeout(
-                f"the server at {address.text} did not prove the secret in time: is it calling accept()?"
+        Where there is no time at all, but some for the answer, the network gets 50 ms for the one attempt.
+
+        Raises:
+            ChannelTimeout: The host was not resolved, did not answer, or did not prove itself in time. The
+                next call goes on.
+            AddressNotFound: The host is not known, cannot be reached, or nobody listened there all the while.
+            PermissionDenied: The server has another secret, or does not know it.
+            ConnectError: The connection ended while the secret was proved.
+            ChannelClosed: ``is_given_up`` said so.
+            IoError: The system refused.
+        """
+        if self._exchange is None:
+            connection = self._find(deadline, answer_deadline, timeout, is_given_up)
+            if self._options.secret is None:
+                return adopted(connection, self._options)
+            self._exchange = Exchange(connection, self._options.secret)
+        try:
+            self._prove(self._exchange, answer_deadline, is_given_up)
+        except ChannelTimeout:
+            raise
+        except BaseException:
+            self.close()
+            raise
+        exchange, self._exchange = self._exchange, None
+        return adopted(exchange.connection, self._options)
+
+    def close(self) -> None:
+        """Give up what is under way. Idempotent."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.connection.close()
+        self._give_up_attempts()
+
+    def _give_up_attempts(self) -> None:
+        attempts, self._attempts = self._attempts, []
+        for attempt in attempts:
+            attempt.close()
+
+    # ---- finding the server
+
+    def _find(
+        self,
+        deadline: float | None,
+        answer_deadline: float | None,
+        timeout: float | None,
+        is_given_up: Callable[[], bool],
+    ) -> socket.socket:
+        patience = deadline  # for what is under way
+        if deadline is not None:
+            grace = time.monotonic() + ATTEMPT_SECONDS
+            patience = max(deadline, grace if answer_deadline is None else min(grace, answer_deadline))
+        while True:
+            check_wanted(self._address, is_given_up)
+            is_over = remaining(deadline) == 0.0
+            connection = self._try(remaining(patience if self._is_undecided() else deadline))
+            if connection is not None:
+                return connection
+            if is_over and (remaining(patience) == 0.0 or not self._is_undecided()):
+                raise self._in_vain(timeout)
+
+    def _is_undecided(self) -> bool:
+        return self._names.is_awaited or any(attempt.is_undecided for attempt in self._attempts)
+
+    def _try(self, left: float | None) -> socket.socket | None:
+        """Begin what is due, and wait a little for whatever comes next."""
+        look = at_most(LOOK_SECONDS, left)
+        self._follow(self._names.look(look), left)
+        if self._names.is_awaited:
+            return None
+        attempts = self._attempts
+        now = time.monotonic()
+        for attempt in attempts:
+            is_next = attempt.code is None and all(other.connection is None for other in attempts)
+            if attempt.connection is None and (attempt.due <= now or is_next) and attempt.begin():
+                return self._won(attempt)
+        if attempts and all(attempt.due == math.inf and attempt.connection is None for attempt in attempts):
+            raise self._impossible()
+        under_way = {attempt.connection: attempt for attempt in attempts if attempt.connection is not None}
+        pause = max(0.0, min([now + look, *(a.due for a in attempts if a.connection is None)]) - now)
+        for connection in ready_ones(under_way, selectors.EVENT_WRITE, pause):
+            if under_way[connection].finish():
+                return self._won(under_way[connection])
+        return None
+
+    def _follow(self, candidates: list[Candidate], left: float | None) -> None:
+        """Try these addresses from now on, in that order."""
+        if [attempt.candidate for attempt in self._attempts] == candidates:
+            return
+        old = {attempt.candidate: attempt for attempt in self._attempts}
+        now = time.monotonic()
+        stagger = at_most(STAGGER_SECONDS, None if left is None else left / len(candidates))
+        self._attempts = [
+            old.pop(candidate) if candidate in old else Attempt(candidate, now + position * stagger)
+            for position, candidate in enumerate(candidates)
+        ]
+        for gone in old.values():
+            gone.close()
+
+    def _won(self, attempt: Attempt) -> socket.socket:
+        connection, attempt.connection = attempt.connection, None
+        assert connection is not None
+        self._give_up_attempts()
+        return connection
+
+    def _impossible(self) -> IoError:
+        """Return the error for a host none of whose addresses the system lets us try again."""
+        code = self._attempts[0].code
+        assert code is not None
+        self._give_up_attempts()
+        return IoError(
+            f"cannot connect to {self._address.text}: {os.strerror(code)}",
+            errno=code,
+            filename=self._address.text,
+        )
+
+    def _in_vain(self, timeout: float | None) -> IpcChannelError:
+        text = self._address.text
+        if self._names.is_awaited:
+            return ChannelTimeout(f"the host of {text} could not be resolved in time{waited(timeout)}")
+        if not self._attempts:
+            assert self._names.problem is not None
+            return no_such_host(self._address, self._names.problem)
+        codes = [attempt.code for attempt in self._attempts]
+        if self._is_undecided() or all(code == errno.ETIMEDOUT for code in codes):
+            return ChannelTimeout(
+                f"{text} did not answer{waited(timeout)}: its machine may be off or behind a firewall, "
+                "or its server accepts too slowly"
             )
-        data = connection.recv(size - len(come))
-        if not data:
-            raise ConnectionError("the connection has ended")
-        come += data
-    return come
+        self._give_up_attempts()
+        for code in codes:
+            if code in REFUSED:
+                return nobody_listens(self._address, timeout, errno=code)
+        assert codes[0] is not None
+        return AddressNotFound(
+            f"cannot reach {text}{waited(timeout)}: {os.strerror(codes[0])}", errno=codes[0], filename=text
+        )
+
+    # ---- proving the secret
+
+    def _prove(self, exchange: Exchange, deadline: float | None, is_given_up: Callable[[], bool]) -> None:
+        text = self._address.text
+        try:
+            if exchange.advance(deadline, lambda: check_wanted(self._address, is_given_up)):
+                return
+        except PermissionDenied as error:
+            raise PermissionDenied(f"{text}: {error}", filename=text) from error
+        except FrameError as error:
+            raise ConnectError(
+                f"the server at {text} does not prove a shared secret: {error}", filename=text
+            ) from error
+        except IpcChannelError:
+            raise
+        except OSError as error:
+            raise ConnectError(
+                f"the server at {text} ended the connection before it had proved itself: does it have a"
+                f" shared secret? ({error})",
+                errno=error.errno,
+                filename=text,
+            ) from error
+        raise ChannelTimeout(
+            f"the server at {text} did not prove the secret in time: is it calling accept()?"
+        )
+
+
+def at_most(seconds: float, left: float | None) -> float:
+    """Return the shorter of the two; None is for ever."""
+    return seconds if left is None else min(seconds, left)
+
+
+def ready_ones(connections: Collection[socket.socket], event: int, seconds: float) -> list[socket.socket]:
+    """Wait until something can be done on one of the connections; return those, none when the time is up."""
+    if not connections:
+        time.sleep(seconds)
+        return []
+    # which needs no descriptor of its own, where there is such a thing
+    with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
+        for connection in connections:
+            selector.register(connection, event, connection)
+        return [key.data for key, _ in selector.select(seconds)]

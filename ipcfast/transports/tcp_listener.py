@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any
 
 from ipcfast._native.stream_channel import StreamChannel
 from ipcfast.errors import AddressInUse, AddressNotFound, IoError, PermissionDenied
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import Options
 from ipcfast.transports.secret import ServerProof
-from ipcfast.transports.tcp import Candidate, adopted, candidates_of, is_loopback, no_such_host, prepare
+from ipcfast.transports.tcp import adopted, prepare
+from ipcfast.transports.tcp_names import (
+    Candidate,
+    candidates_of,
+    endpoint_text,
+    is_loopback,
+    no_such_host,
+)
 
 __all__ = ["Proving", "TcpListener"]
 
@@ -86,12 +92,6 @@ class TcpListener:
     def abandon(self) -> None:
         """In a forked child: the parent goes on listening."""
         self._socket.close()
-
-
-def endpoint_text(sockaddr: tuple[Any, ...]) -> str:
-    """Return host and port as an address has them."""
-    host, port = sockaddr[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bound(address: Address, candidates: list[Candidate]) -> socket.socket:

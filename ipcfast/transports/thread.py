@@ -11,15 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ipcfast._native.queue import QueueChannel
-from ipcfast.errors import AddressInUse, AddressNotFound, ChannelClosed, ChannelTimeout, ConnectError
+from ipcfast.errors import AddressInUse, ChannelClosed, ChannelTimeout, ConnectError
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import OWN_FRAMING, Opened, Options, checked_timeout
 from ipcfast.transports.handshake import HANDSHAKE_SECONDS
+from ipcfast.transports.retrying import LOOK_SECONDS, check_wanted, nobody_listens
 
 __all__ = ["ThreadAcceptor", "connect_thread", "thread_loop", "thread_opened", "thread_pair"]
-
-# How often a client that waits looks whether it is still wanted.
-LOOK_SECONDS = 0.05
 
 # Who listens in this process, by prefix and name. The condition guards it and all that its acceptors hold.
 # Its lock can be taken again by the thread that has it: a signal handler may close what the thread waits for.
@@ -161,11 +159,11 @@ def find_acceptor(
         if acceptor is not None:
             return acceptor
         if not wait_until(deadline):
-            waited = f", waited for {timeout:g} s" if timeout else ""
-            raise AddressNotFound(
-                f"nobody listens at {address.text} in this process{waited}: start the server first, or "
-                "connect with a longer timeout; between processes use shm:// or local://",
-                filename=address.text,
+            raise nobody_listens(
+                address,
+                timeout,
+                where=" in this process",
+                hint="; between processes use shm:// or local://",
             )
 
 
@@ -184,12 +182,6 @@ def await_accept(
             raise ChannelTimeout(
                 f"the server at {address.text} did not accept in time: is it calling accept()?"
             )
-
-
-def check_wanted(address: Address, is_given_up: Callable[[], bool]) -> None:
-    """Raise ChannelClosed once nobody wants the connection any more."""
-    if is_given_up():
-        raise ChannelClosed(f"the channel to {address.text} was closed while it connected")
 
 
 def wait_until(deadline: float | None) -> bool:

@@ -1,34 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Shows what both sides of TCP stand on: which hosts are this machine, and pairs within the process."""
+"""Shows what both sides of TCP stand on: connections that are handed over, and pairs within the process."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
 import pytest
 
 from ipcfast.errors import IoError
+from ipcfast.transports import tcp
 from ipcfast.transports.contract import Options
-from ipcfast.transports.tcp import adopted, candidates_of, is_loopback, tcp_pair
+from ipcfast.transports.tcp import adopted, prepare, tcp_pair
 from tests.peers import HANG, open_descriptors
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
-def test_this_machine(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "192.168.1.1", "::ffff:10.0.0.1", "fe80::1%lo", "128.0.0.1"]
-)
-def test_other_machines_may_be_there(host: str) -> None:
-    assert not is_loopback(host)
-
-
-def test_a_hosts_addresses_come_once_each() -> None:
-    found = candidates_of("127.0.0.1", 80)
-    assert [candidate.sockaddr for candidate in found] == [("127.0.0.1", 80)]
 
 
 def test_a_pair_is_connected() -> None:
@@ -67,3 +52,47 @@ def test_without_descriptors_there_is_an_error_and_nothing_left() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert open_descriptors() == before
+
+
+def test_a_stranger_who_is_faster_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody on this machine connects to the listening socket of a pair before the pair does."""
+    strangers = []
+    real = socket.create_connection
+
+    def second(address: tuple[str, int]) -> socket.socket:
+        strangers.append(real(address))
+        return real(address)
+
+    monkeypatch.setattr(socket, "create_connection", second)
+    one, other = tcp_pair(Options())
+    one.send_bytes(b"x")
+    assert other.recv_bytes(HANG) == b"x"
+    for end in (one, other):
+        end.close()
+    strangers[0].settimeout(HANG)
+    assert strangers[0].recv(1) == b""
+    strangers[0].close()
+
+
+def test_a_connection_that_cannot_be_prepared_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: socket.socket) -> None:
+        raise OSError(errno.ENOBUFS, "no room")
+
+    before = open_descriptors()
+    monkeypatch.setattr(tcp, "prepare", refuse)
+    with pytest.raises(IoError, match="no room") as caught:
+        tcp_pair(Options())
+    assert open_descriptors() == before  # while the traceback still holds what was made
+    assert caught.value.errno == errno.ENOBUFS
+
+
+def test_keep_alive_finds_out_within_two_minutes() -> None:
+    with socket.socket() as one:
+        prepare(one)
+        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle, pause, count = (
+            one.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        )
+        assert idle + pause * count == 120
