@@ -8,7 +8,7 @@ from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.listener import Listener, channel_of
 from ipcfast.channels.shutdown import ShutdownState
 from ipcfast.protocol.codec import codec_named
-from ipcfast.transports.address import Address, parse_address
+from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Options
 from ipcfast.transports.open import open_connection, open_pair
 
@@ -40,8 +40,10 @@ def listen(
         prefix: None for the private directory of this user (see below); "auroraview" means
             ``/tmp/auroraview_<name>`` (``\\.\pipe\auroraview_<name>``), any other text likewise.
         framing: "length" is ipcfast's own, with a handshake. With "lines" and "content-length" a client that
-            says nothing for 50 ms is handed out all the same. "u32be" recognises nothing.
-        codec: "json", "msgpack", "raw" or "pickle"; the handshake refuses a client with another one.
+            says nothing for 50 ms is handed out all the same. "u32be" recognises nothing, as does TCP: there
+            clients must speak this framing, and first lines must begin with "{" or "[".
+        codec: "json", "msgpack", "raw" or, but not over TCP, "pickle"; the handshake refuses a client with
+            another one.
         message_limit: Bytes of one received message, at least 1024; a larger one raises MessageTooLarge and
             is skipped.
         read_ahead_limit: Bytes that are taken in while a send waits for room, so that two large sends do
@@ -50,8 +52,8 @@ def listen(
         capacity_limit: Bytes of the ring of each direction that a client of shared memory gets at most, at
             least 4096; one that asks for more gets the largest power of two within it.
         shutdown_state: What the listener and the channels of all its clients end with.
-        secret: TCP only, and demanded there for anything but this machine: both sides prove that they know it
-            before anything else is said. Nothing is encrypted, see TcpChannel.
+        secret: At least 16 bytes. TCP only, and demanded there for anything but this machine: both sides
+            prove that they know it before anything else is said. Nothing is encrypted, see TcpChannel.
 
     On ``thread://`` objects pass as they are: ``framing``, ``codec`` and limits in bytes mean nothing there.
 
@@ -74,7 +76,8 @@ def listen(
         capacity_limit=capacity_limit,
         secret=secret,
     )
-    where = checked(parse_address(address, prefix=prefix), options)
+    where = parse_address(address, prefix=prefix)
+    options.check_for(where)
     return Listener(where, options, shutdown_state=shutdown_state)
 
 
@@ -101,7 +104,7 @@ def connect(
             or ``stdio://`` for this process' own standard input and output, which is there at once
             (``stdio://?framing=content-length`` in place of JSON lines).
         timeout: Seconds for the server to be there and to accept; None waits for ever. With 0 there is one
-            attempt, and a server that is there still has 5 s to accept.
+            attempt (over TCP 50 ms long), and a server that is there still has 5 s to accept.
         prefix: As for ``listen``; both sides must give the same.
         framing: As for ``listen``. Only "length" has a handshake; with the others no server needs to answer.
         codec: As for ``listen``; both sides must give the same.
@@ -120,11 +123,11 @@ def connect(
         a StdioChannel for ``stdio://``, else a LocalSocketChannel.
 
     Raises:
-        AddressNotFound: Nobody listened there all the while.
+        AddressNotFound: Nobody listened there all the while; or the host is not known or not reached.
         AddressInUse: Standard input and output carry another channel already.
         PermissionDenied: The address or the server is another user's, or it has another secret.
         ConnectError: The server refused (its reason is told), or speaks another framing.
-        ChannelTimeout: The server is there, but did not accept in time.
+        ChannelTimeout: The server is there, but did not accept in time; or its host did not answer.
         ShuttingDown: ``shutdown_state`` is shut down already.
         TypeError, ValueError: The address, the timeout or an option is none.
     """
@@ -145,7 +148,8 @@ def connect(
 
         return connect_stdio(address, options, prefix, shutdown_state)
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
-    where = checked(parse_address(address, prefix=prefix), options)
+    where = parse_address(address, prefix=prefix)
+    options.check_for(where)
     return channel_of(open_connection(where, options, timeout), where.name, codec, shutdown_state)
 
 
@@ -191,14 +195,3 @@ def pair(
         channel_of(one, f"{kind}_a", codec, shutdown_state),
         channel_of(other, f"{kind}_b", codec, shutdown_state),
     )
-
-
-def checked(address: Address, options: Options) -> Address:
-    """Refuse a secret where nobody would ask for it.
-
-    Raises:
-        ValueError: There is one, and the address is not of the network.
-    """
-    if options.secret is not None and not address.is_tcp:
-        raise ValueError(f"a secret is for tcp:// only: {address.text} is known to be this user's")
-    return address

@@ -53,7 +53,11 @@ class Listener:
 
     @property
     def address(self) -> str:
-        """The address as it was given, for TCP with the real port: what a client connects to."""
+        """The address as it was given; for TCP the number and the port that it has become.
+
+        A client connects to it; but 0.0.0.0 and [::] stand for all addresses of this machine, of which a
+        client names one.
+        """
         return self._acceptor.address.text
 
     @property

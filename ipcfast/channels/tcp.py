@@ -27,17 +27,24 @@ class TcpChannel(ConnectingChannel):
     As everywhere on TCP, what was sent last can be lost when this side closes while the peer still sends:
     close when both have nothing more to say.
 
+    A peer whose machine has gone is noticed after two minutes in which nothing is sent; while something is
+    on its way to it only when the system gives up, on Linux after a quarter of an hour. Where that is too
+    long, have the peer answer, and receive with a timeout.
+
     A channel made by the constructor connects when it is first used. The system does not tell who the peer
     is: ``peer`` is ``(None, None)``.
 
     Args:
         name: ``host:port``; ``:port`` is this machine alone (127.0.0.1); ``[::1]:port`` for numbers of IPv6.
+            A server may have port 0: the system chooses, and ``name`` of the channel tells.
         is_server: Whether to listen, and to accept one client, in place of connecting.
         framing: "length" is ipcfast's own, with a handshake; "lines", "content-length" and "u32be" have none.
-            Nothing is recognised by its first byte.
-        codec: "json", "msgpack", "raw" or "pickle"; both sides must name the same.
-        secret: What both sides know, best 32 random bytes; needs framing "length". A short one can be guessed
-            by whoever has seen one connection being made.
+            Nothing is recognised by its first byte. With "lines" a server turns away whoever does not begin
+            with "{" or "[", such as the browser of somebody who looks at a hostile page.
+        codec: "json", "msgpack" or "raw"; both sides must name the same.
+        secret: What both sides know, at least 16 bytes, best 32 random ones, and for this service alone;
+            needs framing "length". One that is not random can be guessed by whoever has seen one connection
+            being made.
         timeout: Seconds that connecting, or accepting, may take; None for ever.
         transport: What moves the messages, where there is a connection already.
         shutdown_state: What the channel ends with.
@@ -103,9 +110,9 @@ class TcpChannel(ConnectingChannel):
         """Connect to ``host:port``, and wait for a server that is just starting.
 
         Raises:
-            AddressNotFound: The host is not known, or nobody listened there all the while.
+            AddressNotFound: The host is not known or not reached, or nobody listened there all the while.
             PermissionDenied: The server has another secret, or does not know it.
-            ConnectError, ChannelTimeout: The server refused, or did not take us in time.
+            ConnectError, ChannelTimeout: The server refused, or it, or its host, did not answer in time.
             ValueError: The name or an option is none.
         """
         channel = cls(

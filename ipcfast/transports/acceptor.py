@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import math
 import os
 import time
 import weakref
@@ -39,6 +40,7 @@ from ipcfast.transports.handshake import (
     encode_refusal,
 )
 from ipcfast.transports.ring import close_handles
+from ipcfast.transports.sparse_log import SparseLog
 from ipcfast.transports.stream import limits
 from ipcfast.transports.turn import Turn
 
@@ -51,10 +53,10 @@ logger = logging.getLogger(__name__)
 
 # What one wait can watch (IPCF_WAIT_MAX), less the listening socket and the mark of close.
 PENDING_MAX = 62
+# A stranger who has got no further in this time makes room for others, where there is none.
+STRANGER_SECONDS = 0.5
 # When the system lets nobody in, as without descriptors, it would say the same if asked again at once.
 REST_SECONDS = 0.1
-# Clients that come only to be dropped must not fill the log.
-WARNING_SECONDS = 1.0
 # Codecs that may speak with a client that nothing was agreed with.
 CODECS_WITHOUT_HANDSHAKE = ("json", "raw")
 
@@ -70,35 +72,15 @@ class Pending:
     """A connection that is not open yet: silent, or in the middle of its greeting."""
 
     connection: StreamChannel | Proving
-    deadline: float
+    since: float
     silent_until: float | None  # when silence means that the listener's framing holds; None: it means nothing
     is_greeting: bool = field(default=False)
     who: str = ""  # for the log
 
-
-class Warnings:
-    """Logs at most one warning a second, and before the next one how many were left out."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._silent_until = 0.0
-        self._left_out = 0
-
-    def warn(self, text: str) -> None:
-        """Log one line, or count it."""
-        now = time.monotonic()
-        if now < self._silent_until:
-            self._left_out += 1
-            return
-        self.tell_left_out()
-        self._silent_until = now + WARNING_SECONDS
-        logger.warning("%s: %s", self._address, text)
-
-    def tell_left_out(self) -> None:
-        """Log how many were left out since the last line, if any."""
-        if self._left_out:
-            logger.warning("%s: %d more warnings were left out", self._address, self._left_out)
-            self._left_out = 0
+    @property
+    def deadline(self) -> float:
+        """When it is dropped if it has got no further."""
+        return self.since + HANDSHAKE_SECONDS
 
 
 class Acceptor:
@@ -107,14 +89,15 @@ class Acceptor:
     def __init__(
         self, address: Address, options: Options, *, offers: Collection[int] = (STREAM, RING)
     ) -> None:
+        options.check_for(address)
         self.address = address
         self._options = options
         self._offers = (STREAM,) if address.is_tcp else offers
-        # On these the server may speak first, or whoever comes must not be taken for somebody else.
-        self._sniffs = options.framing != "u32be" and not address.is_tcp
+        # Where any byte may come first nobody is recognised, and on TCP nobody either. But a web page can
+        # have the browser connect there, and a line that is no message is merely skipped: so "lines" looks.
+        self._sniffs = options.framing == "lines" if address.is_tcp else options.framing != "u32be"
         self._pending: list[Pending] = []
         self._rest_until = 0.0
-        self._warnings = Warnings(address.text)
         self._closed = False
         self._forked = False
         self._turn = Turn("accept")
@@ -134,6 +117,7 @@ class Acceptor:
             self._mark.close()
             self._waker.close()
             raise
+        self._warnings = SparseLog(logger, self.address.text)
         _acceptors.add(self)
 
     @property
@@ -224,15 +208,21 @@ class Acceptor:
         if deadline is not None:
             moments.append(deadline)
         now = time.monotonic()
-        if now < self._rest_until:
-            moments.append(self._rest_until)
-        elif len(self._pending) < PENDING_MAX:
+        free_at = max(self._rest_until, self._room_at())
+        if now >= free_at:
             handles.append(self._listener.handle())
+        elif free_at != math.inf:
+            moments.append(free_at)
         wait_any(handles, max(0.0, min(moments) - now) if moments else None)
 
     def _advance(self) -> Opened | None:
         """Do everything that needs no waiting, until a client is ready."""
-        self._take_in()
+        opened = self._step_all()
+        if opened is None and self._take_in():  # in this order: nobody who is ready is to make room
+            opened = self._step_all()
+        return opened
+
+    def _step_all(self) -> Opened | None:
         for pending in list(self._pending):
             try:
                 opened = self._step(pending)
@@ -248,31 +238,61 @@ class Acceptor:
                     return opened
         return None
 
-    def _take_in(self) -> None:
-        """Accept all who wait in the backlog, as far as one wait can watch them."""
-        while len(self._pending) < PENDING_MAX and time.monotonic() >= self._rest_until:
+    def _take_in(self) -> bool:
+        """Accept all who wait in the backlog, as far as one wait can watch them or room can be made.
+
+        Returns whether there was somebody.
+        """
+        was_somebody = False
+        while time.monotonic() >= max(self._rest_until, self._room_at()):
             try:
-                connection = self._let_in()
+                found = self._let_in()
             except PermissionDenied as error:
                 self._warnings.warn(f"turned away a client of another user: {error}")
                 continue
             except (IoError, MemoryError) as error:
                 self._warnings.warn(f"cannot let clients in, trying again in {REST_SECONDS:g} s: {error}")
                 self._rest_until = time.monotonic() + REST_SECONDS
-                return
-            if connection is None:
-                return
+                break
+            if found is None:
+                break
+            was_somebody = True
+            if len(self._pending) >= PENDING_MAX:
+                self._make_room()
+            connection, who = found
             now = time.monotonic()
             silence = None if self._options.framing == OWN_FRAMING else now + SILENCE_SECONDS
-            who = f"pid {connection.peer_pid}" if isinstance(connection, StreamChannel) else connection.who
-            self._pending.append(Pending(connection, now + HANDSHAKE_SECONDS, silence, who=who))
+            self._pending.append(Pending(connection, now, silence, who=who))
+        return was_somebody
 
-    def _let_in(self) -> StreamChannel | Proving | None:
-        if isinstance(self._listener, StreamListener):
-            return self._listener.try_accept(
-                framing=self._options.framing, sniff=self._sniffs, **limits(self._options)
-            )
-        return self._listener.try_accept()
+    def _room_at(self) -> float:
+        """Return when there is room for another client, which somebody may have to make for it."""
+        if len(self._pending) < PENDING_MAX:
+            return 0.0
+        stranger = self._oldest_stranger()
+        return math.inf if stranger is None else stranger.since + STRANGER_SECONDS
+
+    def _make_room(self) -> None:
+        stranger = self._oldest_stranger()
+        assert stranger is not None
+        self._drop(stranger, "it was the oldest of too many, and has made room")
+
+    def _oldest_stranger(self) -> Pending | None:
+        """Return who has been here longest of those that may be anybody: they must not keep others out."""
+        if not self.address.is_tcp:
+            return None
+        is_open = self._options.secret is None
+        strangers = (one for one in self._pending if is_open or not isinstance(one.connection, StreamChannel))
+        return next(strangers, None)
+
+    def _let_in(self) -> tuple[StreamChannel | Proving, str] | None:
+        """Return the next client, and who it is for the log."""
+        if not isinstance(self._listener, StreamListener):
+            return self._listener.try_accept(sniff=self._sniffs)
+        connection = self._listener.try_accept(
+            framing=self._options.framing, sniff=self._sniffs, **limits(self._options)
+        )
+        return None if connection is None else (connection, f"pid {connection.peer_pid}")
 
     def _step(self, pending: Pending) -> Opened | None:
         """Take one connection as far as it goes; None: it has to be waited for."""
@@ -292,7 +312,7 @@ class Acceptor:
             framing = connection.sniff()
             if framing is None:
                 return self._still_silent(pending, connection)
-            if framing != OWN_FRAMING:
+            if framing != OWN_FRAMING or self.address.is_tcp:
                 return self._foreign(connection, framing)
             pending.is_greeting, pending.silent_until = True, None
             connection.set_send_framing(OWN_FRAMING)
@@ -315,12 +335,14 @@ class Acceptor:
 
     def _foreign(self, connection: StreamChannel, framing: str) -> Opened:
         """Open a connection that speaks another framing, without handshake."""
+        if self.address.is_tcp and framing != self._options.framing:
+            raise Dropped(f"framing {framing!r} is not recognised on TCP, and not what is spoken here")
         if STREAM not in self._offers:
             raise Dropped(f"a client with framing {framing!r} cannot agree on shared memory")
         if self._options.codec not in CODECS_WITHOUT_HANDSHAKE:
             raise Dropped(f"a client with framing {framing!r} cannot agree on codec {self._options.codec!r}")
         connection.set_send_framing(framing)
-        return Opened(connection, is_ring=False, framing=framing)
+        return Opened(connection, is_ring=False, framing=framing, is_tcp=self.address.is_tcp)
 
     def _greet(self, connection: StreamChannel, kind: int, body: bytes) -> Opened:
         opened = answer_hello(connection, kind, body, self._options, self._offers)

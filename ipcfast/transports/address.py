@@ -174,8 +174,15 @@ def check_endpoint(text: str, name: str) -> None:
         raise ValueError(f"address {text!r} must end with a port from 0 to {PORT_MAX}: tcp://host:port")
     if ":" in host and bare == host:
         raise ValueError(f"address {text!r} must have the host in brackets: tcp://[::1]:port")
-    if any(character in "[]/@\\?#" or character.isspace() or character == "\0" for character in bare):
+    is_bracketed = bare != host
+    if is_bracketed != (":" in bare) or any(
+        character in "[]/@\\?#" or character.isspace() or character == "\0" for character in bare
+    ):
         raise ValueError(f"address {text!r} has no host such as 127.0.0.1, [::1] or a name: tcp://host:port")
+    try:
+        bare.encode("idna")
+    except UnicodeError as error:
+        raise ValueError(f"address {text!r} has a host that can be no name: {error}") from error
 
 
 def check_name(name: str, what: str) -> None:

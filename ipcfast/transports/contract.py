@@ -15,6 +15,8 @@ from ipcfast.transports.handshake import CAPACITY_MIN
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from ipcfast.transports.address import Address
+
 __all__ = ["OWN_FRAMING", "Opened", "Options", "Transport", "checked_timeout"]
 
 OWN_FRAMING = "length"
@@ -22,6 +24,8 @@ OWN_FRAMING = "length"
 # The handshake's frames must pass: the longest is a refusal.
 MESSAGE_LIMIT_MIN = 1024
 QUEUE_CAPACITY_MAX = 1 << 30
+# A shorter one could be found by trying on what somebody has seen of one connection being made.
+SECRET_MIN = 16
 _MIB = 1 << 20
 _LIMIT_MAX = (1 << 63) - 1
 
@@ -133,7 +137,8 @@ class Options:
         capacity_limit: Bytes of each of the two rings that a listener gives at most, at least 4096; a client
             that asks for more gets the largest power of two within it.
         queue_capacity: Messages of each direction that a queue between threads holds.
-        secret: What both sides of a TCP connection prove to each other that they know; None: nothing.
+        secret: What both sides of a TCP connection prove to each other that they know, at least 16 bytes;
+            None: nothing.
     """
 
     framing: str = OWN_FRAMING
@@ -157,8 +162,13 @@ class Options:
         if self.secret is not None:
             if not isinstance(self.secret, bytes):
                 raise TypeError(f"secret must be bytes, not {type(self.secret).__name__}")
-            if not self.secret or self.framing != OWN_FRAMING:
-                raise ValueError(f"secret must not be empty, and needs framing {OWN_FRAMING!r}")
+            if len(self.secret) < SECRET_MIN:
+                raise ValueError(
+                    f"secret has {len(self.secret)} bytes, must have at least {SECRET_MIN}: take"
+                    " secrets.token_bytes(32)"
+                )
+            if self.framing != OWN_FRAMING:
+                raise ValueError(f"secret needs framing {OWN_FRAMING!r}, not {self.framing!r}")
         for name, least in (
             ("message_limit", MESSAGE_LIMIT_MIN),
             ("read_ahead_limit", 1),
@@ -168,6 +178,21 @@ class Options:
         ):
             check_number(name, getattr(self, name), least)
         check_number("queue_capacity", self.queue_capacity, 1, QUEUE_CAPACITY_MAX)
+
+    def check_for(self, address: Address) -> None:
+        """Refuse what does not go with that address.
+
+        Raises:
+            ValueError: With the reason.
+        """
+        if self.secret is not None and not address.is_tcp:
+            raise ValueError(f"a secret is for tcp:// only: {address.text} is known to be this user's")
+        if self.codec == "pickle" and address.is_tcp:
+            # With a secret too: whoever sits on the way can write what he likes behind the proofs.
+            raise ValueError(
+                f"codec 'pickle' runs what the peer sends, and who that is nobody knows at {address.text}: "
+                "use 'json' or 'msgpack', or an address of this user's such as local://name"
+            )
 
 
 def check_number(name: str, value: object, least: int, most: int = _LIMIT_MAX) -> None:

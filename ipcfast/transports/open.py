@@ -62,6 +62,7 @@ class Opening:
             raise ValueError(
                 f"shared memory is agreed on in framing {OWN_FRAMING!r}, not {options.framing!r}"
             )
+        options.check_for(address)
         self._address = address
         self._options = options
         self._tcp: TcpOpening | None = None

@@ -23,6 +23,8 @@ from ipcfast.transports.tcp_names import (
 __all__ = ["Proving", "TcpListener"]
 
 BACKLOG = 128
+# An address of the host that is not to be had on this machine: the next one may be.
+NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 class TcpListener:
@@ -61,8 +63,10 @@ class TcpListener:
         """Return the handle to wait for."""
         return self._socket.fileno()
 
-    def try_accept(self) -> StreamChannel | Proving | None:
-        """Return the next client, or None when there is none; with a secret it has yet to prove itself.
+    def try_accept(self, *, sniff: bool = False) -> tuple[StreamChannel | Proving, str] | None:
+        """Return the next client and its address for the log, or None when there is none.
+
+        With a secret it has yet to prove itself. ``sniff``: as for ``StreamChannel.adopt``.
 
         Raises:
             IoError: The system refused, for instance because no descriptors are left.
@@ -81,9 +85,10 @@ class TcpListener:
             except OSError:
                 connection.close()  # gone again
                 continue
+            who = endpoint_text(client)
             if self._options.secret is not None:
-                return Proving(connection, endpoint_text(client), self._options.secret, self._options)
-            return adopted(connection, self._options)
+                return Proving(connection, self._options.secret, self._options), who
+            return adopted(connection, self._options, sniff=sniff), who
 
     def close(self) -> None:
         """Give the address back. Idempotent."""
@@ -95,23 +100,15 @@ class TcpListener:
 
 
 def bound(address: Address, candidates: list[Candidate]) -> socket.socket:
-    """Listen at the first of the addresses that lets us."""
+    """Listen at the first of the addresses that this machine has."""
     problem: OSError | None = None
     for candidate in candidates:
-        listening = socket.socket(candidate.family, socket.SOCK_STREAM)
         try:
-            # POSIX: a server that is started again need not wait for the connections of the last one.
-            # Elsewhere the option means that two servers may share the port.
-            exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
-            listening.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
-            listening.setblocking(False)
-            listening.bind(candidate.sockaddr)
-            listening.listen(BACKLOG)
+            return listening_at(candidate)
         except OSError as error:
             problem = error
-            listening.close()
-        else:
-            return listening
+            if error.errno not in NOT_HERE:
+                break  # another server at the next address would be found by some clients only
     assert problem is not None
     kinds = {
         errno.EADDRINUSE: AddressInUse,
@@ -124,15 +121,27 @@ def bound(address: Address, candidates: list[Candidate]) -> socket.socket:
     ) from problem
 
 
+def listening_at(candidate: Candidate) -> socket.socket:
+    """Listen at one address, or raise OSError."""
+    listening = socket.socket(candidate.family, socket.SOCK_STREAM)
+    try:
+        # POSIX: a server that is started again need not wait for the connections of the last one. Elsewhere
+        # the option means that two servers may share the port.
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        listening.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        listening.bind(candidate.sockaddr)
+        listening.listen(BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
 class Proving:
-    """A client that has yet to prove that it knows the secret.
+    """A client that has yet to prove that it knows the secret."""
 
-    Attributes:
-        who: The client's address, for the log.
-    """
-
-    def __init__(self, connection: socket.socket, who: str, secret: bytes, options: Options) -> None:
-        self.who = who
+    def __init__(self, connection: socket.socket, secret: bytes, options: Options) -> None:
         self._socket = connection
         self._options = options
         self._proof = ServerProof(secret)

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 import pytest
@@ -17,12 +21,14 @@ from ipcfast import (
     ChannelTimeout,
     ConnectError,
     Disconnected,
+    FrameError,
     PermissionDenied,
     TcpChannel,
 )
+from ipcfast._native.frame import encode_frame
 from tests.contracts.channel import ChannelContract
 from tests.contracts.channels import FEATURES
-from tests.peers import HANG, Background, connected
+from tests.peers import HANG, Background, connected, open_descriptors, until, until_asleep
 
 SECRET = b"between the two of us and nobody else"
 
@@ -75,7 +81,7 @@ def has_ipv6() -> bool:
 
 def test_numbers_of_ipv6_stand_in_brackets() -> None:
     if not has_ipv6():
-        with pytest.raises(ipcfast.IoError):
+        with pytest.raises(ipcfast.IoError, match="cannot listen at"):
             ipcfast.listen("tcp://[::1]:0")
         return
     with ipcfast.listen("tcp://[::1]:0") as listener:
@@ -111,8 +117,9 @@ def test_nobody_is_there() -> None:
     with ipcfast.listen("tcp://127.0.0.1:0") as listener:
         address = listener.address
     for timeout in (0, 0.05):
-        with pytest.raises(AddressNotFound, match="nobody listens"):
+        with pytest.raises(AddressNotFound, match="nobody listens") as caught:
             ipcfast.connect(address, timeout=timeout)
+        assert caught.value.errno == errno.ECONNREFUSED
 
 
 def test_a_server_that_starts_later_is_found() -> None:
@@ -139,46 +146,77 @@ def test_channels_made_by_name_connect_when_they_are_used() -> None:
                 assert server.recv_json(HANG) == "first use"
         with TcpChannel(listener.path) as unused:
             assert unused.try_recv() is None
+    with TcpChannel("127.0.0.1:0", is_server=True) as server:
+        assert not server.name.endswith(":0")
+        with TcpChannel(server.name) as client:
+            opening = Background(server.open)
+            client.send_json("to the port that it names")
+            opening.result()
+            assert server.recv_json(HANG) == "to the port that it names"
+    with pytest.raises(ValueError, match="port 0"):
+        TcpChannel("127.0.0.1:0")
 
 
 def test_connections_do_not_wait_to_be_full_and_are_kept_alive() -> None:
-    with connected_sockets() as (server, client):
-        for end in (server, client):
-            assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-            assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    with copies_of_sockets() as copies, ipcfast.listen("tcp://127.0.0.1:0") as listener:
+        client = Background(lambda: ipcfast.connect(listener.address, timeout=HANG))
+        with listener.accept(HANG), client.result():
+            ends = copies()
+            assert len(ends) == 2
+            for end in ends:
+                assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+                assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
-class connected_sockets:  # noqa: N801 - used as a function
-    """The sockets that two ends of a channel have, found by their addresses."""
+@contextmanager
+def copies_of_sockets() -> Iterator[Callable[[], list[socket.socket]]]:
+    """Gives the TCP connections that this process has made meanwhile."""
+    before = open_descriptors()
+    made: list[socket.socket] = []
 
-    def __enter__(self) -> tuple[socket.socket, socket.socket]:
-        from tests.peers import open_descriptors
-
-        before = open_descriptors()
-        self._listener = ipcfast.listen("tcp://127.0.0.1:0")
-        client = Background(lambda: ipcfast.connect(self._listener.address, timeout=HANG))
-        self._server = self._listener.accept(HANG)
-        self._client = client.result()
-        self._sockets = []
-        port = int(self._listener.path.rpartition(":")[2])
+    def copies() -> list[socket.socket]:
         for found in open_descriptors() - before:
             number, _, kind = found.partition(" ")
             if kind.startswith("socket:"):
-                copy = socket.fromfd(int(number), socket.AF_INET, socket.SOCK_STREAM)
-                self._sockets.append(copy)
-        pair = [
+                made.append(socket.fromfd(int(number), socket.AF_INET, socket.SOCK_STREAM))
+        return [
             one
-            for one in self._sockets
+            for one in made
             if one.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) == socket.AF_INET
             and not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-            and port in (one.getsockname()[1], one.getpeername()[1])
         ]
-        assert len(pair) == 2
-        return pair[0], pair[1]
 
-    def __exit__(self, *_: object) -> None:
-        for one in (*self._sockets, self._server, self._client, self._listener):
+    try:
+        yield copies
+    finally:
+        for one in made:
             one.close()
+
+
+def send_for_ever(channel: ipcfast.IpcChannel, timeout: float) -> None:
+    while True:
+        channel.send_bytes(bytes(100_000), timeout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_USER_TIMEOUT")
+@pytest.mark.parametrize("call", ["recv", "send", "receive"])
+def test_a_peer_that_the_system_has_given_up_has_died(call: str) -> None:
+    """As after keep-alive, only sooner: the system gives up a peer that takes nothing."""
+    with copies_of_sockets() as copies:
+        one, other = ipcfast.pair("tcp")
+        with one, other:
+            for end in copies():
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1)
+            with pytest.raises(ChannelTimeout):
+                send_for_ever(one, 0)
+            if call == "receive":
+                assert one.receive(HANG) is None
+            elif call == "send":
+                with pytest.raises(Disconnected):
+                    send_for_ever(one, HANG)
+            with pytest.raises(Disconnected) as caught:
+                one.recv_bytes(HANG)
+            assert caught.value.peer_died is True
 
 
 # ---- framings
@@ -200,13 +238,88 @@ def test_nothing_is_sniffed(caplog: pytest.LogCaptureFixture) -> None:
             plain.sendall(b'{"type": "data"}\n')
             with caplog.at_level(logging.WARNING), pytest.raises(ChannelTimeout):
                 listener.accept(0.2)
-            assert "dropped a client (127.0.0.1:" in caplog.text or "dropped a client" in caplog.text
             assert plain.recv(1) == b""
+            assert f"{listener.address}: dropped a client (127.0.0.1:{plain.getsockname()[1]})" in caplog.text
 
 
 def test_a_client_of_shared_memory_has_no_such_address() -> None:
     with pytest.raises(ValueError, match="prefix"):
         ipcfast.listen("tcp://127.0.0.1:0", prefix="x")
+
+
+def web_request(body: bytes) -> bytes:
+    """What a browser sends for a page from anywhere, without asking first."""
+    head = (
+        f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+    )
+    return f"{head}Origin: https://somewhere.example\r\n\r\n".encode() + body
+
+
+WEB_REQUEST = web_request(b'{"type": "delete"}\n')
+TLS_HELLO = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"
+
+
+@pytest.mark.parametrize("first", [WEB_REQUEST, TLS_HELLO, b"text\n"])
+@pytest.mark.parametrize("framing", ["lines", "length"])
+def test_who_begins_like_nobody_who_is_meant_sends_no_message(
+    first: bytes, framing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ipcfast.listen("tcp://127.0.0.1:0", framing=framing) as listener, caplog.at_level(logging.WARNING):
+        accepting = Background(listener.accept, HANG)
+        host, port = listener.path.split(":")
+        with socket.create_connection((host, int(port))) as browser:
+            browser.settimeout(HANG)
+            browser.sendall(first)
+            with suppress(ConnectionResetError):
+                assert browser.recv(1) == b""
+            who = browser.getsockname()[1]
+        with ipcfast.connect(listener.address, timeout=HANG, framing=framing) as client:
+            client.send_json("meant")
+            with accepting.result() as server:
+                assert server.recv_json(HANG) == "meant"
+    assert f"dropped a client (127.0.0.1:{who})" in caplog.text
+
+
+@pytest.mark.parametrize("framing", ["lines", "content-length"])
+def test_a_web_page_that_waits_with_its_request_gets_no_further(framing: str) -> None:
+    """Browsers connect ahead of time, and who says nothing is handed out: the server may speak first."""
+    with ipcfast.listen("tcp://127.0.0.1:0", framing=framing) as listener:
+        host, port = listener.path.split(":")
+        with socket.create_connection((host, int(port))) as browser, listener.accept(HANG) as channel:
+            assert isinstance(channel, TcpChannel)
+            browser.sendall(WEB_REQUEST)
+            for _ in range(2):
+                with pytest.raises(FrameError):
+                    channel.recv(HANG)
+
+
+def test_lines_take_no_other_framing() -> None:
+    with ipcfast.listen("tcp://127.0.0.1:0", framing="lines") as listener:
+        accepting = Background(listener.accept, HANG)
+        for other in ("length", "content-length"):
+            host, port = listener.path.split(":")
+            with socket.create_connection((host, int(port))) as stranger:
+                stranger.settimeout(HANG)
+                stranger.sendall(encode_frame(other, b"{}"))
+                assert stranger.recv(1) == b""
+        with ipcfast.connect(listener.address, timeout=HANG, framing="lines") as client:
+            client.send_json("meant")
+            with accepting.result() as server:
+                assert server.recv_json(HANG) == "meant"
+
+
+@pytest.mark.parametrize("secret", [None, SECRET])
+def test_pickle_does_not_travel_over_the_network(secret: bytes | None) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: ipcfast.listen("tcp://127.0.0.1:0", codec="pickle", secret=secret),
+        lambda: ipcfast.connect("tcp://127.0.0.1:1", codec="pickle", secret=secret),
+        lambda: TcpChannel.server("127.0.0.1:0", codec="pickle", secret=secret),
+        lambda: TcpChannel.connect("127.0.0.1:1", codec="pickle", secret=secret),
+        lambda: TcpChannel("127.0.0.1:0", True, codec="pickle", secret=secret),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="pickle"):
+            call()
 
 
 # ---- secrets
@@ -271,13 +384,71 @@ def test_whoever_lets_other_machines_in_needs_a_secret(address: str) -> None:
 def test_a_secret_does_not_go_with_everything() -> None:
     with pytest.raises(ValueError, match="length"):
         ipcfast.listen("tcp://127.0.0.1:0", secret=SECRET, framing="lines")
-    with pytest.raises(ValueError, match="empty"):
-        ipcfast.listen("tcp://127.0.0.1:0", secret=b"")
+    for short in (b"", b"15 bytes: short"):
+        with pytest.raises(ValueError, match=f"has {len(short)} bytes, must have at least 16"):
+            ipcfast.listen("tcp://127.0.0.1:0", secret=short)
     with pytest.raises(TypeError, match="bytes"):
         ipcfast.listen("tcp://127.0.0.1:0", secret="text")  # type: ignore[arg-type]
     for call in (ipcfast.listen, ipcfast.connect):
         with pytest.raises(ValueError, match="tcp://"):
             call("local://name", secret=SECRET)
+
+
+@pytest.mark.parametrize("secret", [None, SECRET])
+def test_with_no_time_there_is_one_attempt_and_time_to_accept(secret: bytes | None) -> None:
+    with ipcfast.listen("tcp://127.0.0.1:0", secret=secret) as listener:
+        client = Background(lambda: ipcfast.connect(listener.address, timeout=0, secret=secret))
+        until_asleep(os.getpid(), client.native_id)
+        with listener.accept(HANG) as server, client.result() as other:
+            server.send_json(1)
+            assert other.recv_json(HANG) == 1
+
+
+@pytest.mark.parametrize("secret", [None, SECRET])
+def test_a_channel_that_is_polled_connects_while_the_server_accepts_now_and_then(
+    secret: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ipcfast.listen("tcp://127.0.0.1:0", secret=secret) as listener, caplog.at_level(logging.WARNING):
+        accepted: list[ipcfast.IpcChannel] = []
+        with TcpChannel(listener.path, secret=secret) as client:
+
+            def is_connected() -> bool:
+                for _ in range(10):
+                    assert client.try_recv() is None
+                try:
+                    accepted.append(listener.accept(0))
+                except ChannelTimeout:
+                    return False
+                return True
+
+            until(is_connected)
+            accepted[0].send({"type": "welcome"})
+            assert client.recv(HANG).type == "welcome"
+            accepted[0].close()
+    assert caplog.text == ""
+
+
+def test_a_forked_child_keeps_no_connection_in_the_making_open() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(HANG)
+        reading, writing = os.pipe()
+        with TcpChannel("{}:{}".format(*listening.getsockname()), secret=SECRET) as client:
+            assert client.try_recv() is None  # it waits for the server's proof
+            child = os.fork()
+            if child == 0:
+                os.close(writing)
+                os.read(reading, 1)
+                os._exit(0)
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(HANG)
+            assert connection.recv(100)[:1] == b"\x8e"
+            assert connection.recv(1) == b""
+        os.close(writing)
+        os.close(reading)
+        os.waitpid(child, 0)
 
 
 # ---- ends
@@ -296,7 +467,7 @@ def test_a_pair_has_no_known_peer(both: tuple[ipcfast.IpcChannel, ipcfast.IpcCha
         assert isinstance(end, TcpChannel)
 
 
-def test_what_was_sent_before_the_end_arrives_whatever_is_unread(
+def test_a_few_small_messages_before_the_end_arrive_within_this_machine(
     both: tuple[ipcfast.IpcChannel, ipcfast.IpcChannel],
 ) -> None:
     one, other = both

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from ipcfast._native.stream_channel import KIND_HELLO, StreamChannel
 from ipcfast._native.stream_listener import StreamListener
 from ipcfast.errors import ChannelClosed, ChannelTimeout, IoError, IpcChannelError, PermissionDenied
 from ipcfast.transports import acceptor as module
-from ipcfast.transports import greeting
+from ipcfast.transports import greeting, sparse_log
 from ipcfast.transports.acceptor import Acceptor, Pending
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Opened, Options
@@ -154,31 +153,13 @@ def test_two_connections_are_never_the_same(acceptor: Acceptor) -> None:
 # ---- the log
 
 
-def test_warnings_are_limited_and_counted(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 100.0
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
-    warnings = module.Warnings("local://here")
-    for second in (0.0, 0.5, 0.9, 1.0, 3.0):
-        now = 100.0 + second
-        warnings.warn(f"at {second:g}")
-    assert caplog.messages == [
-        "local://here: at 0",
-        "local://here: 2 more warnings were left out",
-        "local://here: at 1",
-        "local://here: at 3",
-    ]
-    warnings.warn("at once")
-    warnings.tell_left_out()
-    warnings.tell_left_out()
-    assert caplog.messages[4:] == ["local://here: 1 more warnings were left out"]
+# ---- the log
 
 
 def test_a_flood_of_bad_clients_does_not_flood_the_log(
     acceptor: Acceptor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WARNING_SECONDS", HANG)
+    monkeypatch.setattr(sparse_log, "WARNING_SECONDS", HANG)
     with ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(plain(acceptor)).sendall(b"\0")

@@ -94,6 +94,12 @@ def test_a_unix_path_is_taken_as_it_is(tmp_path: Path) -> None:
         "tcp://user@host:1",
         "tcp://host/path:1",
         "tcp://two words:1",
+        "tcp://[]:1",
+        "tcp://[localhost]:1",
+        "tcp://a..b:1",
+        "tcp://.a:1",
+        f"tcp://{'a' * 64}:1",
+        "tcp://a\ud800:1",
         "udp://localhost:1",
         "render",
         "",
@@ -101,8 +107,9 @@ def test_a_unix_path_is_taken_as_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
+    with pytest.raises(ValueError, match=r"\S") as caught:
         parse_address(text)
+    assert not isinstance(caught.value, UnicodeError)  # which says nothing of the address
 
 
 @pytest.mark.parametrize("address, prefix", [(None, None), (b"local://a", None), ("local://a", 5)])
@@ -131,6 +138,7 @@ def test_a_path_and_a_port_take_no_prefix(text: str) -> None:
         ("tcp://:65535", ("127.0.0.1", 65535)),
         ("tcp://[::1]:1", ("::1", 1)),
         ("tcp://[fe80::1%eth0]:1", ("fe80::1%eth0", 1)),
+        ("tcp://grüße.example.:1", ("grüße.example.", 1)),
     ],
 )
 def test_hosts_and_ports(text: str, endpoint: tuple[str, int]) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from ipcfast._native.ring_channel import RingChannel
 from ipcfast._native.stream_channel import StreamChannel
+from ipcfast.transports.address import parse_address
 from ipcfast.transports.connecting import ConnectingTransport
 from ipcfast.transports.contract import Options, Transport, checked_timeout
 
+SECRET = b"16 bytes are it."
 METHODS = [name for name in vars(Transport) if not name.startswith("_")]
 
 
@@ -33,11 +35,36 @@ def test_a_transport_has_every_method(kind: type, name: str) -> None:
         ({"capacity": -1}, "capacity is -1"),
         ({"capacity_limit": 4095}, "capacity_limit is 4095, must be between 4096"),
         ({"spin_us": -1}, "spin_us is -1"),
+        ({"secret": b"15 bytes: short"}, "secret has 15 bytes, must have at least 16"),
+        ({"secret": SECRET, "framing": "lines"}, "secret needs framing 'length', not 'lines'"),
     ],
 )
 def test_an_option_that_is_none_is_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         Options(**options)
+
+
+def test_a_secret_is_not_shown() -> None:
+    options = Options(secret=SECRET)
+    assert options.secret == SECRET
+    assert "secret" not in repr(options)
+    assert "bytes" not in repr(options)
+
+
+@pytest.mark.parametrize(
+    "address, options, text",
+    [
+        ("tcp://host:1", {"codec": "pickle"}, "'pickle' runs what the peer sends"),
+        ("tcp://host:1", {"codec": "pickle", "secret": SECRET}, "'pickle' runs what the peer sends"),
+        ("local://name", {"secret": SECRET}, "a secret is for tcp:// only"),
+        ("thread://name", {"secret": SECRET}, "a secret is for tcp:// only"),
+    ],
+)
+def test_options_go_with_the_address(address: str, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Options(**options).check_for(parse_address(address))
+    Options(codec="pickle").check_for(parse_address("local://name"))
+    Options(secret=SECRET).check_for(parse_address("tcp://host:1"))
 
 
 @pytest.mark.parametrize(
