@@ -57,7 +57,8 @@ def connect_parent(
         spin_us: As for ``ipcfast.listen``.
 
     Returns:
-        A SharedMemoryChannel, a LocalSocketChannel or a StdioChannel, as the parent has chosen.
+        A SharedMemoryChannel, a LocalSocketChannel or a StdioChannel, as the parent has chosen. There is none
+        for ``tcp://``, because a variable carries no secret.
 
     Raises:
         NotSpawned: Neither variable is set, or the channel was taken by an earlier call (R98).

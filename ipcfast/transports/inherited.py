@@ -87,6 +87,10 @@ def parse_place(text: str) -> Place:
     settings = {name: value for name, _, value in pairs}
     if not separator:
         where = text
+    if where.startswith("tcp:"):
+        raise ValueError(
+            "a variable carries no secret, without which anybody may be there: use ipcfast.connect"
+        )
     if where.startswith(DESCRIPTOR) and not where[len(DESCRIPTOR) :].isdecimal():
         raise ValueError(f"{where!r} names no descriptor")
     if not all(settings.get(name, "0").isdecimal() for name in ("capacity", "inode")):

@@ -136,6 +136,13 @@ def test_packed_without_a_channel_names_the_variable(monkeypatch: pytest.MonkeyP
         IpcChannelFactory.create_for_context()
 
 
+def test_the_network_is_no_parents_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPCFAST_CHANNEL", "tcp://127.0.0.1:5000")
+    for call in (IpcChannelFactory.auto_detect, ipcfast.connect_parent, IpcChannelFactory.create_for_context):
+        with pytest.raises(ipcfast.ConnectError, match=r"IPCFAST_CHANNEL is .* carries no secret"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("transport", "framing", "mode"),
     [
