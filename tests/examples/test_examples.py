@@ -65,6 +65,11 @@ OUTPUT = {
         "stderr: log: stop",
         "the child ended with 0",
     ],
+    "tcp_secret.py": [
+        "the server has another shared secret than this client",
+        "somebody who knows the secret wants the sum",
+        "the sum is 6",
+    ],
     "thread_channel.py": [
         "event square 1",
         "event square 4",
