@@ -23,9 +23,11 @@
 #define IPCF_EXIT_UNKNOWN 255
 
 typedef enum ipcf_standard_kind {
-    IPCF_STANDARD_INHERIT = 0, /* this process' own */
-    IPCF_STANDARD_NULL = 1,    /* the null device */
-    IPCF_STANDARD_GIVEN = 2    /* `handle`, which stays the caller's */
+    /* this process' own; POSIX: the null device where that is closed, or CLOEXEC, as
+     * what is opened for other ends while the number is free */
+    IPCF_STANDARD_INHERIT = 0,
+    IPCF_STANDARD_NULL = 1, /* the null device */
+    IPCF_STANDARD_GIVEN = 2 /* `handle`, which stays the caller's */
 } ipcf_standard_kind;
 
 typedef struct ipcf_standard {
@@ -58,16 +60,17 @@ typedef struct ipcf_process_options {
 typedef struct ipcf_process {
     int64_t pid; /* -1: none */
     /* Ready for ipcf_wait once the child has ended; IPCF_NO_HANDLE where the system has
-     * no such thing. Owned. */
+     * no such thing, or had none left. Owned. */
     ipcf_handle handle;
     ipcf_handle job; /* Windows: holds the whole tree. Owned. */
     bool leads_session;
     bool has_ended;    /* set by ipcf_process_collect */
     int32_t exit_code; /* once it has ended; POSIX: minus the signal that ended it */
+    uint64_t ended;    /* when that was found, as ipcf_process_tree_member.started */
 } ipcf_process;
 
 #define IPCF_PROCESS_NONE                                                              \
-    (ipcf_process){-1, IPCF_NO_HANDLE, IPCF_NO_HANDLE, false, false, 0}
+    (ipcf_process){-1, IPCF_NO_HANDLE, IPCF_NO_HANDLE, false, false, 0, 0}
 
 /* Start a program. Not OK: no child is left; error->os_error says why and error->what
  * at which step: "exec" (none of the programs could be executed), "chdir" (the
@@ -81,8 +84,9 @@ IPCF_MUST_CHECK ipcf_status ipcf_process_start(const ipcf_process_options *optio
 IPCF_MUST_CHECK ipcf_status ipcf_process_collect(ipcf_process *process,
                                                  ipcf_error *error);
 
-/* Sleep until it has ended (then collect it): OK, TIMEOUT, INTERRUPTED. Where there is
- * no handle to wait for it looks every few milliseconds. */
+/* Sleep until it has ended and can be collected, which a debugger that traces it holds
+ * up: OK, TIMEOUT, INTERRUPTED. Where there is no handle to wait for it looks every few
+ * milliseconds. */
 IPCF_MUST_CHECK ipcf_status ipcf_process_await(const ipcf_process *process,
                                                uint64_t deadline_ns, ipcf_error *error);
 
@@ -97,7 +101,8 @@ static inline ipcf_handle ipcf_process_arm(const ipcf_process *process)
 IPCF_MUST_CHECK ipcf_status ipcf_process_watch(const ipcf_process *process,
                                                ipcf_handle *handle, ipcf_error *error);
 
-/* Send a signal to this one process. OK also when it has ended. Windows knows two: the
+/* Send a signal to this one process. OK also when it has ended; nobody who has been
+ * given its number since then hears of it. Windows knows two: the
  * numbers of SIGTERM and SIGKILL both end it. */
 IPCF_MUST_CHECK ipcf_status ipcf_process_signal(const ipcf_process *process, int number,
                                                 ipcf_error *error);
@@ -112,7 +117,8 @@ void ipcf_process_close(ipcf_process *process);
  * in that session. Descendants are found while they are descendants: one that has left
  * the session, and whose parent then ended, cannot be found any more, so find them
  * before anything is ended. Those found are remembered, and recognised by more than
- * their number. POSIX: nothing else is needed of them; in particular this process does
+ * their number; so is the session once its leader has been collected: by a member that
+ * was there before. POSIX: nothing else is needed of them; in particular this process does
  * not become the parent of orphans. */
 typedef struct ipcf_process_tree_member {
     int64_t pid;

@@ -8,6 +8,8 @@
 #ifndef IPCF_TESTS_CHILDREN_H
 #define IPCF_TESTS_CHILDREN_H
 
+#include <sys/socket.h>
+
 #include "ipcf/process.h"
 #include "ipcf/stream.h"
 #include "tests/processes.h"
@@ -108,6 +110,43 @@ static inline made start_staying(void)
     start(&child);
     hear(child.output);
     return child;
+}
+
+/* Somebody who is no child of ours, in a session of its own; `leads`: as its leader, else
+ * its leader has ended. Answers on the line. Returns the number of the session. */
+static inline pid_t start_stranger(int *line, bool leads)
+{
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    fflush(NULL);
+    pid_t between = fork();
+    if (between == 0) {
+        CHECK(leads || setsid() > 0);
+        if (fork() != 0)
+            _exit(0);
+        alarm(100);
+        CHECK(!leads || setsid() > 0);
+        CHECK(close(ends[0]) == 0);
+        pid_t session = getsid(0);
+        CHECK(write(ends[1], &session, sizeof session) == sizeof session);
+        char byte;
+        while (read(ends[1], &byte, 1) == 1)
+            CHECK(write(ends[1], &byte, 1) == 1);
+        _exit(0);
+    }
+    CHECK(close(ends[1]) == 0);
+    pid_t session;
+    CHECK(read(ends[0], &session, sizeof session) == sizeof session);
+    CHECK(waitpid(between, NULL, 0) == between);
+    *line = ends[0];
+    return session;
+}
+
+static inline void check_that_it_lives(int line)
+{
+    tell(line);
+    wait_until_ready(line);
+    hear(line);
 }
 
 static inline int32_t kill_and_wait(made *child)

@@ -2,6 +2,9 @@
  * Child processes: what they get, what cannot be started, how their end is told. Trees
  * of them are in test_process_tree.c.
  */
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+
 #include "tests/children.h"
 
 /* ---- roles ----------------------------------------------------------------------- */
@@ -31,6 +34,8 @@ static int run_role(const char *role)
     if (strcmp(role, "state") == 0)
         return tell_state();
     CHECK(strcmp(role, "stay") == 0);
+    (void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0,
+                0); /* where Yama asks for it */
     stay();
     return 0;
 }
@@ -120,8 +125,7 @@ static void nothing_else_is_inherited(void)
         int many[100];
         char text[300], due[100];
         for (size_t i = 0; i < 100; ++i)
-            CHECK((many[i] = dup(0)) > 2);         /* neither CLOEXEC nor anything */
-        CHECK(fcntl(0, F_SETFD, FD_CLOEXEC) == 0); /* the standard ones are anyway */
+            CHECK((many[i] = dup(0)) > 2); /* neither CLOEXEC nor anything */
         ipcf_handle inherited[] = {many[50], many[7]};
         made child = child_of(self, arguments);
         child.options.inherited = inherited;
@@ -129,6 +133,8 @@ static void nothing_else_is_inherited(void)
         struct sigaction before, ignore = {.sa_handler = SIG_IGN};
         sigset_t all, unblocked;
         CHECK(sigaction(SIGPIPE, &ignore, &before) == 0);
+        CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR &&
+              signal(SIGHUP, SIG_IGN) != SIG_ERR);
         sigfillset(&all);
         CHECK(sigprocmask(SIG_SETMASK, &all, &unblocked) == 0);
         if (nth != 0)
@@ -138,13 +144,42 @@ static void nothing_else_is_inherited(void)
         CHECK(sigprocmask(SIG_SETMASK, &unblocked, &after) == 0);
         CHECK(sigismember(&after, SIGUSR1) == 1); /* ours is as it was */
         CHECK(sigaction(SIGPIPE, &before, NULL) == 0);
+        CHECK(signal(SIGXFSZ, SIG_DFL) != SIG_ERR &&
+              signal(SIGHUP, SIG_DFL) != SIG_ERR);
         CHECK(finish(&child, text, sizeof text) == 0);
-        CHECK(snprintf(due, sizeof due, "0 1 2 %d %d ", many[7], many[50]) > 0);
+        CHECK(snprintf(due, sizeof due, "0 1 2 %d %d signal %d ", many[7], many[50],
+                       SIGHUP) > 0); /* which nohup wants to be kept */
         CHECK(strcmp(text, due) == 0);
         for (size_t i = 0; i < 100; ++i)
             CHECK(close(many[i]) == 0);
-        CHECK(fcntl(0, F_SETFD, 0) == 0);
     }
+    ipcf_test_fail_at(NULL, 0, 0);
+}
+
+/* Nor where the kernel cannot close a range, and nothing is left to open /proc with. */
+static void nothing_else_is_inherited_without_a_list(void)
+{
+    const char *const arguments[] = {"state", "state", NULL};
+    int many[20], output[2];
+    char text[300];
+    for (size_t i = 0; i < 20; ++i)
+        CHECK((many[i] = dup(0)) > 2);
+    CHECK(pipe2(output, O_CLOEXEC) == 0);
+    made child = child_of(self, arguments);
+    child.options.standard[1] =
+        (ipcf_standard){.kind = IPCF_STANDARD_GIVEN, .handle = output[1]};
+    ipcf_test_fail_at("close_range", 1, ENOSYS);
+    rlim_t before = limit_descriptors(2); /* the pipe that the child reports by */
+    ipcf_status status = try_start(&child, NULL);
+    allow_descriptors(before);
+    CHECK_OK(status);
+    CHECK(!ipcf_test_fault_is_due() || IPCF_THREAD_SANITIZER);
+    child.output = output[0];
+    CHECK(close(output[1]) == 0);
+    CHECK(finish(&child, text, sizeof text) == 0);
+    CHECK(strcmp(text, "0 1 2 ") == 0);
+    for (size_t i = 0; i < 20; ++i)
+        CHECK(close(many[i]) == 0);
     ipcf_test_fail_at(NULL, 0, 0);
 }
 
@@ -156,11 +191,10 @@ static void close_standard_and_start(void *argument)
     for (int i = 0; i < 3; ++i)
         CHECK(close(i) == 0);
     made child = child_of(self, arguments);
-    child.options.standard[0].kind = IPCF_STANDARD_NULL;
     CHECK_OK(try_start(&child, NULL));
     CHECK(child.output == 0); /* and what the child got was 1 */
     CHECK(finish(&child, text, sizeof text) == 0);
-    CHECK(strcmp(text, "0 1 ") == 0);
+    CHECK(strcmp(text, "0 1 2 ") == 0);
     /* nor may what the child reports by be in the way */
     const char *const nothing[] = {"/nowhere/x", NULL};
     child = child_of(nothing, arguments);
@@ -170,6 +204,30 @@ static void close_standard_and_start(void *argument)
 }
 
 static void ours_may_be_closed(void) { run_process(close_standard_and_start, NULL); }
+
+/* What landed on the numbers of ours, and is private, is no standard handle of a child:
+ * here the two ends of a pipe, which end only when nobody else holds the writing one. */
+static void keep_private_and_start(void *argument)
+{
+    const char *const arguments[] = {
+        "sh", "-c", "cat; echo lost; test ! -p /dev/fd/0 && test ! -p /dev/fd/1", NULL};
+    int ends[2];
+    char byte;
+    (void)argument;
+    CHECK(close(0) == 0 && close(1) == 0);
+    CHECK(pipe2(ends, O_CLOEXEC) == 0 && ends[0] == 0 && ends[1] == 1);
+    CHECK(write(1, "x", 1) == 1);
+    made child = child_of(shell, arguments);
+    CHECK_OK(ipcf_process_start(&child.options, &child.process, NULL));
+    CHECK(end_of(&child.process) == 0);
+    CHECK((fcntl(1, F_GETFD) & FD_CLOEXEC) != 0 && close(1) == 0);
+    CHECK(read(0, &byte, 1) == 1 && byte == 'x' && read(0, &byte, 1) == 0);
+}
+
+static void what_is_private_stays_so(void)
+{
+    run_process(keep_private_and_start, NULL);
+}
 
 /* ---- what fails ------------------------------------------------------------------ */
 
@@ -224,10 +282,7 @@ static void what_this_process_lacks_is_told(void)
 {
     static const struct {
         const char *call, *what;
-    } steps[] = {{"pipe", "pipe"},
-                 {"open", "the null device"},
-                 {"fork", "fork"},
-                 {"pidfd_open", "a handle of the child"}};
+    } steps[] = {{"pipe", "pipe"}, {"open", "the null device"}, {"fork", "fork"}};
     const char *const arguments[] = {"stay", "stay", NULL};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; ++i) {
         ipcf_error error = {0};
@@ -241,6 +296,35 @@ static void what_this_process_lacks_is_told(void)
         CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     }
     ipcf_test_fail_at(NULL, 0, 0);
+}
+
+/* It runs by then. */
+static void a_child_needs_no_handle(void)
+{
+    ipcf_test_fail_at("pidfd_open", 1, EMFILE);
+    made child = start_staying();
+    CHECK(child.process.handle == IPCF_NO_HANDLE);
+    CHECK(kill_and_wait(&child) == -SIGKILL);
+    CHECK(!ipcf_test_fault_is_due());
+}
+
+static void a_child_whose_parent_has_ended_does_not_begin(void)
+{
+    static const struct {
+        int parent;
+        int32_t exit_code;
+    } parents[] = {
+        {1, 127}, /* somebody else has taken it over */
+        {0, 0}};  /* it cannot see its parent, which is in another namespace */
+    const char *const arguments[] = {"state", "state", NULL};
+    for (size_t i = 0; i < sizeof parents / sizeof *parents; ++i) {
+        char text[100];
+        made child = child_of(self, arguments);
+        ipcf_test_fail_at("getppid", 1, parents[i].parent);
+        start(&child);
+        CHECK(finish(&child, text, sizeof text) == parents[i].exit_code);
+        ipcf_test_fail_at(NULL, 0, 0);
+    }
 }
 
 static void handles_that_cannot_be_inherited(void)
@@ -344,8 +428,72 @@ static void an_end_that_somebody_else_collected_is_unknown(void)
         CHECK_OK(ipcf_process_signal(&child.process, SIGKILL, NULL));
         CHECK(finish(&child, text, sizeof text) == IPCF_EXIT_UNKNOWN);
     }
+    /* the child itself can wait for children of its own */
+    const char *const arguments[] = {"state", "state", NULL};
+    made child = child_of(self, arguments);
+    char text[100];
+    start(&child);
+    CHECK(finish(&child, text, sizeof text) == IPCF_EXIT_UNKNOWN);
+    CHECK(strcmp(text, "0 1 2 ") == 0);
     CHECK(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
     ipcf_test_fail_at(NULL, 0, 0);
+}
+
+/* A signal is for the child alone, not for whoever has been given its number since. */
+static void a_number_that_is_free_again_is_not_signalled(void)
+{
+    for (unsigned without_handle = 0; without_handle < 2; ++without_handle) {
+        made child = start_staying(), brother = start_staying();
+        int line;
+        pid_t stranger = start_stranger(&line, true), pid = (pid_t)child.process.pid;
+        CHECK(kill(pid, SIGKILL) == 0 && WIFSIGNALED(end_of_process(pid)));
+        /* only a handle can tell it from another child of ours */
+        child.process.pid = without_handle ? stranger : brother.process.pid;
+        if (without_handle)
+            ipcf_handle_close(&child.process.handle);
+        CHECK_OK(ipcf_process_signal(&child.process, SIGKILL, NULL));
+        char text[10];
+        CHECK(finish(&child, text, sizeof text) == IPCF_EXIT_UNKNOWN);
+        CHECK_STATUS(ipcf_process_collect(&brother.process, NULL), IPCF_AGAIN);
+        check_that_it_lives(line);
+        CHECK(kill_and_wait(&brother) == -SIGKILL);
+        CHECK(close(line) == 0); /* which ends it */
+    }
+}
+
+/* Trace a process until told to leave it: its end is told to this one first. */
+static void trace(void *argument)
+{
+    const int *handles = argument;
+    pid_t pid;
+    char text[10];
+    CHECK(read(handles[0], &pid, sizeof pid) == sizeof pid);
+    CHECK(ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0);
+    tell(handles[1]);
+    CHECK(read(handles[0], text, sizeof text) == 1);
+}
+
+static void an_end_that_a_debugger_holds_back_is_waited_for(void)
+{
+    int to[2], from[2];
+    CHECK(pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0);
+    int handles[] = {to[0], from[1]};
+    pid_t debugger = start_process(trace, handles);
+    made child = start_staying();
+    pid_t pid = (pid_t)child.process.pid;
+    CHECK(write(to[1], &pid, sizeof pid) == sizeof pid);
+    hear(from[0]);
+    CHECK_OK(ipcf_process_signal(&child.process, SIGKILL, NULL));
+    wait_until_ready(child.process.handle);
+    CHECK_STATUS(ipcf_process_await(&child.process, ipcf_deadline_in(0.02), NULL),
+                 IPCF_TIMEOUT);
+    CHECK_STATUS(ipcf_process_collect(&child.process, NULL), IPCF_AGAIN);
+    tell(to[1]);
+    char text[10];
+    CHECK(finish(&child, text, sizeof text) == -SIGKILL);
+    finish_process(debugger);
+    for (int i = 0; i < 2; ++i)
+        CHECK(close(to[i]) == 0 && close(from[i]) == 0);
 }
 
 static void it_leads_a_session_only_if_told(void)
@@ -373,14 +521,20 @@ int main(int count, char **arguments)
     RUN(standard_handles_cross_over);
     RUN(the_null_device_is_empty);
     RUN(nothing_else_is_inherited);
+    RUN(nothing_else_is_inherited_without_a_list);
     RUN(ours_may_be_closed);
+    RUN(what_is_private_stays_so);
     RUN(the_step_that_failed_is_told);
     RUN(the_first_real_reason_counts);
     RUN(what_this_process_lacks_is_told);
+    RUN(a_child_needs_no_handle);
+    RUN(a_child_whose_parent_has_ended_does_not_begin);
     RUN(handles_that_cannot_be_inherited);
     RUN(a_fork_meanwhile_does_not_hold_up_the_start);
     RUN(its_end_is_waited_for);
     RUN(an_end_that_somebody_else_collected_is_unknown);
+    RUN(a_number_that_is_free_again_is_not_signalled);
+    RUN(an_end_that_a_debugger_holds_back_is_waited_for);
     RUN(it_leads_a_session_only_if_told);
     CHECK(open_descriptors() == before);
     return 0;

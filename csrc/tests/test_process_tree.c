@@ -173,6 +173,54 @@ static void who_is_left_of_a_session_is_found(void)
     ipcf_process_tree_close(&tree);
 }
 
+/* The number of a process that somebody else has collected can be anybody's. */
+static void who_is_given_the_number_is_left_alone(void)
+{
+    for (unsigned without_handle = 0; without_handle < 2; ++without_handle) {
+        int line;
+        pid_t stranger = start_stranger(&line, true);
+        CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR); /* the system collects */
+        made child = start_staying();
+        ipcf_process_tree tree = IPCF_PROCESS_TREE_NONE;
+        CHECK_OK(ipcf_process_signal(&child.process, SIGKILL, NULL));
+        wait_until_ready(child.process.handle);
+        child.process.pid = stranger;
+        if (without_handle)
+            ipcf_handle_close(&child.process.handle);
+        CHECK_OK(ipcf_process_tree_terminate(&child.process, &tree, NULL));
+        CHECK_OK(ipcf_process_tree_kill(&child.process, &tree, NULL));
+        CHECK(tree.count == 0);
+        check_that_it_lives(line);
+        char text[10];
+        CHECK(finish(&child, text, sizeof text) == IPCF_EXIT_UNKNOWN);
+        CHECK(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
+        CHECK(close(line) == 0); /* which ends it */
+        ipcf_process_tree_close(&tree);
+    }
+}
+
+/* So can the number of a session that has ended, and then its leader may be gone, too. */
+static void a_later_session_is_somebody_elses(void)
+{
+    int line;
+    pid_t session = start_stranger(&line, false);
+    ipcf_process process = IPCF_PROCESS_NONE;
+    ipcf_process_tree tree = IPCF_PROCESS_TREE_NONE;
+    process.pid = session;
+    process.leads_session = process.has_ended = true;
+    process.ended = 1; /* long before */
+    CHECK_OK(ipcf_process_tree_kill(&process, &tree, NULL));
+    CHECK(tree.count == 0);
+    check_that_it_lives(line);
+    process.ended = ipcf_process_now();
+    CHECK_OK(ipcf_process_tree_kill(&process, &tree, NULL));
+    CHECK(tree.count == 1);
+    wait_until_ready(line);
+    char byte;
+    CHECK(read(line, &byte, 1) <= 0 && close(line) == 0);
+    ipcf_process_tree_close(&tree);
+}
+
 /* Without a session of its own only descendants can be found, and we are not among
  * them. */
 static void a_tree_within_our_session_is_its_descendants(void)
@@ -227,6 +275,8 @@ int main(int count, char **arguments)
     RUN(a_whole_tree_ends);
     RUN(killing_alone_finds_them_too);
     RUN(who_is_left_of_a_session_is_found);
+    RUN(who_is_given_the_number_is_left_alone);
+    RUN(a_later_session_is_somebody_elses);
     RUN(a_tree_within_our_session_is_its_descendants);
     RUN(the_dead_are_nobodys_family);
     RUN(the_stopped_hear_of_it);

@@ -149,6 +149,7 @@ cdef extern from "ipcf/stream.h" nogil:
 cdef extern from "ipcf/process.h" nogil:
     enum:
         IPCF_PROCESS_MAX_INHERITED
+        IPCF_EXIT_UNKNOWN
 
     ctypedef enum ipcf_standard_kind:
         IPCF_STANDARD_INHERIT

@@ -5,6 +5,7 @@ from typing import final
 
 NULL_DEVICE: int
 MAX_INHERITED: int
+EXIT_UNKNOWN: int
 
 @final
 class ChildProcess:
@@ -42,11 +43,18 @@ class ChildProcess:
     def is_forked(self) -> bool:
         """Whether this is a forked child of the process that started it."""
     def handle(self) -> int:
-        """Return the handle that becomes ready when the process has ended. It belongs to this object."""
+        """Return the handle that becomes ready when the process has ended. It belongs to this object.
+
+        Raises:
+            IoError: There is none.
+        """
     def watch(self) -> int:
         """Return another one, which is the caller's to close."""
     def poll(self) -> int | None:
-        """Return the exit code, minus the signal that ended it, or None while it runs."""
+        """Return the exit code, minus the signal that ended it, or None while it runs.
+
+        EXIT_UNKNOWN where somebody else has collected it.
+        """
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for the exit code; None when the timeout has passed."""
     def signal(self, number: int) -> None:

@@ -14,7 +14,7 @@ cimport cython
 from ipcfast import errors
 
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_NO_HANDLE, IPCF_NO_WAIT, IPCF_OK, IPCF_PROCESS_MAX_INHERITED,
+    IPCF_AGAIN, IPCF_EXIT_UNKNOWN, IPCF_INTERRUPTED, IPCF_NO_HANDLE, IPCF_NO_WAIT, IPCF_OK, IPCF_PROCESS_MAX_INHERITED,
     IPCF_PROCESS_NONE, IPCF_STANDARD_GIVEN, IPCF_STANDARD_INHERIT, IPCF_STANDARD_NULL, IPCF_TIMEOUT,
     ipcf_clock_ns, ipcf_error, ipcf_handle, ipcf_process, ipcf_process_arm, ipcf_process_await,
     ipcf_process_close, ipcf_process_collect, ipcf_process_options, ipcf_process_signal, ipcf_process_start,
@@ -24,6 +24,7 @@ from ipcfast._native.status cimport deadline_of, raise_status
 
 NULL_DEVICE = -2
 MAX_INHERITED = <int>IPCF_PROCESS_MAX_INHERITED
+EXIT_UNKNOWN = <int>IPCF_EXIT_UNKNOWN
 
 cdef enum:
     NAP_NS = 1000000000    # Python's signal handlers run at least this often while a process is waited for
@@ -157,7 +158,11 @@ cdef class ChildProcess:
     def handle(self):
         self.check()
         if ipcf_process_arm(&self.process) == IPCF_NO_HANDLE:
-            raise errors.IoError("this system has no handles to wait for processes with", errno=_errno.ENOTSUP)
+            raise errors.IoError(
+                f"there is no handle to wait for process {self.process.pid} with: this system has none, no"
+                " descriptor was left for it, or the process had ended before one could be made",
+                errno=_errno.ENOTSUP,
+            )
         return ipcf_process_arm(&self.process)
 
     def watch(self):
@@ -192,10 +197,11 @@ cdef class ChildProcess:
                     until = min(deadline, ipcf_clock_ns() + NAP_NS)
                 status = ipcf_process_await(&process, until, &error)
             PyErr_CheckSignals()
-            if status == IPCF_OK or (status == IPCF_TIMEOUT and until == deadline):
-                return self.poll()
-            if status != IPCF_TIMEOUT and status != IPCF_INTERRUPTED:
+            if status not in (IPCF_OK, IPCF_TIMEOUT, IPCF_INTERRUPTED):
                 raise_status(status, &error, "wait for a process")
+            code = self.poll()    # in any case: another thread may have collected it meanwhile
+            if code is not None or (status == IPCF_TIMEOUT and until == deadline):
+                return code
 
     def signal(self, int number):
         cdef ipcf_error error

@@ -4,8 +4,8 @@
  * system calls do: -1 and errno.
  *
  * What macOS lacks: CLOEXEC at birth. A descriptor has it from the next system call on,
- * and processes are started by posix_spawn with POSIX_SPAWN_CLOEXEC_DEFAULT, so nothing
- * is inherited in between. A full backlog answers ECONNREFUSED: the lock file alone
+ * and a process that is started here closes all but what it was given (process_child.c);
+ * one that another library starts in between inherits it. A full backlog answers ECONNREFUSED: the lock file alone
  * tells a busy server from a dead one.
  */
 #ifndef IPCF_POSIX_MACOS_H

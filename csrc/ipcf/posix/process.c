@@ -48,6 +48,14 @@ static int open_null(void)
     return above_standard(handle);
 }
 
+/* Whether the child cannot take this standard handle for its own: it is closed, so that
+ * the child's next descriptor would land there, or has been opened for other ends. */
+static bool is_private(int handle)
+{
+    int flags = fcntl(handle, F_GETFD);
+    return flags < 0 || (flags & FD_CLOEXEC) != 0;
+}
+
 static ipcf_status open_report(int ends[2], ipcf_error *error)
 {
     if (IPCF_TEST_FAILS("pipe") || ipcf_os_pipe(ends) != 0)
@@ -93,7 +101,7 @@ static ipcf_status plan_standard(ipcf_child_plan *plan, int *null, ipcf_error *e
         plan->standard[i] = -1;
         if (standard->kind == IPCF_STANDARD_GIVEN) {
             plan->standard[i] = (int)standard->handle;
-        } else if (standard->kind == IPCF_STANDARD_NULL) {
+        } else if (standard->kind == IPCF_STANDARD_NULL || is_private(i)) {
             if (*null < 0 && (*null = open_null()) < 0)
                 return ipcf_fail_os(error, "the null device");
             plan->standard[i] = *null;
@@ -165,13 +173,9 @@ static ipcf_status launch(const ipcf_child_plan *plan, int reports,
     process->pid = pid;
     process->leads_session = plan->options->new_session;
     process->handle = ipcf_process_end_handle(pid);
-    if (process->handle != IPCF_NO_HANDLE || errno == ENOSYS || errno == ESRCH)
-        return IPCF_OK;
-    ipcf_status status = ipcf_fail_os(error, "a handle of the child");
-    (void)kill(pid, SIGKILL);
-    wait_for_end(pid);
-    *process = IPCF_PROCESS_NONE;
-    return status;
+    if (!ipcf_process_holds_number(process))
+        ipcf_handle_close(&process->handle); /* it may be of whoever is called so now */
+    return IPCF_OK;
 }
 
 ipcf_status ipcf_process_start(const ipcf_process_options *options,
@@ -209,11 +213,39 @@ ipcf_status ipcf_process_start(const ipcf_process_options *options,
 
 /* ---- waiting and ending ---------------------------------------------------------- */
 
-static void note_end(ipcf_process *process, int ending)
+static void note_end(ipcf_process *process, int32_t exit_code)
 {
     process->has_ended = true;
-    process->exit_code =
-        WIFSIGNALED(ending) ? -WTERMSIG(ending) : (int32_t)WEXITSTATUS(ending);
+    process->exit_code = exit_code;
+    process->ended = ipcf_process_now();
+}
+
+static ipcf_status note_unknown_end(ipcf_process *process)
+{
+    note_end(process, IPCF_EXIT_UNKNOWN);
+    return IPCF_OK;
+}
+
+/* What the system says of the number without collecting anything: -1 and ECHILD when it
+ * is not (any more) a child of ours. *has_ended: it can be collected. */
+static int look_at(const ipcf_process *process, bool *has_ended)
+{
+    siginfo_t information = {.si_pid = 0};
+    int result =
+        waitid(P_PID, (id_t)process->pid, &information, WEXITED | WNOHANG | WNOWAIT);
+    *has_ended = information.si_pid != 0;
+    return result;
+}
+
+bool ipcf_process_holds_number(const ipcf_process *process)
+{
+    bool has_ended;
+    if (process->pid < 0 || process->has_ended)
+        return false;
+    /* a handle knows it also where another child of ours has been given the number */
+    if (ipcf_process_send(process->handle, process->pid, 0) != 0 && errno == ESRCH)
+        return false;
+    return look_at(process, &has_ended) == 0 || errno != ECHILD;
 }
 
 ipcf_status ipcf_process_collect(ipcf_process *process, ipcf_error *error)
@@ -222,26 +254,26 @@ ipcf_status ipcf_process_collect(ipcf_process *process, ipcf_error *error)
     pid_t got;
     if (process->has_ended)
         return IPCF_OK;
+    if (!ipcf_process_holds_number(process))
+        return note_unknown_end(process);
     do
         got = waitpid((pid_t)process->pid, &ending, WNOHANG);
     while (got < 0 && errno == EINTR);
     if (got == 0)
         return ipcf_fail(error, IPCF_AGAIN, "waitpid", 0, 0);
-    if (got < 0 && errno != ECHILD)
-        return ipcf_fail_os(error, "waitpid");
-    note_end(process, got < 0 ? 0 : ending);
     if (got < 0)
-        process->exit_code = IPCF_EXIT_UNKNOWN;
+        return errno == ECHILD ? note_unknown_end(process)
+                               : ipcf_fail_os(error, "waitpid");
+    note_end(process, WIFSIGNALED(ending) ? -WTERMSIG(ending) : WEXITSTATUS(ending));
     return IPCF_OK;
 }
 
 /* Whether it can be collected, or has been. */
 static bool can_be_collected(const ipcf_process *process)
 {
-    siginfo_t information = {.si_pid = 0};
-    int result =
-        waitid(P_PID, (id_t)process->pid, &information, WEXITED | WNOHANG | WNOWAIT);
-    return result == 0 ? information.si_pid != 0 : errno == ECHILD;
+    bool has_ended;
+    return !ipcf_process_holds_number(process) ||
+           (look_at(process, &has_ended) == 0 && has_ended);
 }
 
 ipcf_status ipcf_process_await(const ipcf_process *process, uint64_t deadline_ns,
@@ -250,8 +282,12 @@ ipcf_status ipcf_process_await(const ipcf_process *process, uint64_t deadline_ns
     ipcf_wait_item item = {.handle = process->handle};
     if (process->has_ended)
         return IPCF_OK;
-    if (process->handle != IPCF_NO_HANDLE)
-        return ipcf_wait(&item, 1, deadline_ns, error);
+    if (process->handle != IPCF_NO_HANDLE) {
+        ipcf_status status = ipcf_wait(&item, 1, deadline_ns, error);
+        if (status != IPCF_OK || can_be_collected(process))
+            return status;
+        /* whoever traces it learns of the end first, and hands it over then */
+    }
     for (uint64_t nap = NAP_FIRST_NS;; nap = 2 * nap) {
         if (can_be_collected(process))
             return IPCF_OK;
@@ -279,8 +315,7 @@ ipcf_status ipcf_process_watch(const ipcf_process *process, ipcf_handle *handle,
 ipcf_status ipcf_process_signal(const ipcf_process *process, int number,
                                 ipcf_error *error)
 {
-    /* its number is its own until it has been collected */
-    if (process->has_ended || process->pid < 0 ||
+    if (!ipcf_process_holds_number(process) ||
         ipcf_process_send(process->handle, process->pid, number) == 0 || errno == ESRCH)
         return IPCF_OK;
     if (errno == EINVAL)

@@ -18,7 +18,8 @@ static _Noreturn void fail(const ipcf_child_plan *plan, ipcf_child_step step)
 }
 
 /* The parent's handlers would run in its memory. What it ignores stays ignored, as after
- * any fork and exec, but for what Python ignores for its own sake. */
+ * any fork and exec, but for what Python ignores for its own sake, and SIGCHLD, without
+ * which the child would learn nothing of its own children's ends. */
 static void reset_signals(void)
 {
     struct sigaction by_default = {.sa_handler = SIG_DFL};
@@ -26,7 +27,8 @@ static void reset_signals(void)
         struct sigaction action;
         if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL)
             continue;
-        if (action.sa_handler != SIG_IGN || number == SIGPIPE || number == SIGXFSZ)
+        if (action.sa_handler != SIG_IGN || number == SIGPIPE || number == SIGXFSZ ||
+            number == SIGCHLD)
             (void)sigaction(number, &by_default, NULL);
     }
 }
@@ -61,8 +63,6 @@ static void place_standard(const ipcf_child_plan *plan)
             let_inherit(plan, i, IPCF_CHILD_STANDARD);
         else if (sources[i] >= 0 && dup2(sources[i], i) < 0)
             fail(plan, IPCF_CHILD_STANDARD);
-        else if (sources[i] < 0)
-            (void)fcntl(i, F_SETFD, 0); /* as it is, also when it is closed */
     }
 }
 
@@ -101,13 +101,20 @@ static void execute(const ipcf_child_plan *plan)
         errno = first_error;
 }
 
+/* Whether the parent ended before it could take this process along. It is 0 to a child
+ * in a namespace of its own, as after the parent's unshare(CLONE_NEWPID). */
+static bool is_orphan(const ipcf_child_plan *plan)
+{
+    pid_t parent = IPCF_TEST_FAILS("getppid") ? (pid_t)errno : getppid();
+    return parent != plan->parent && parent != 0;
+}
+
 _Noreturn void ipcf_child_run(const ipcf_child_plan *plan)
 {
     const ipcf_process_options *options = plan->options;
     if (options->dies_with_parent) {
         ipcf_child_die_with_parent();
-        /* it may have ended before it could take us along */
-        if (getppid() != plan->parent)
+        if (is_orphan(plan))
             _exit(127);
     }
     if (options->new_session && setsid() < 0)

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ipcf/posix/descriptor.h"
@@ -21,6 +23,9 @@ enum {
     LINUX_SYS_PIDFD_OPEN = 434,
     LINUX_SYS_CLOSE_RANGE = 436
 };
+
+/* As many descriptors as a process can have, unless the machine was told otherwise. */
+#define DESCRIPTORS_MAX 1048576
 
 /* ---- in the child ---------------------------------------------------------------- */
 
@@ -39,6 +44,8 @@ void ipcf_child_die_with_parent(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
+
+/* ---- closing --------------------------------------------------------------------- */
 
 /* One entry of /proc/self/fd, as the system call gives it. */
 typedef struct linux_entry {
@@ -62,6 +69,19 @@ static int number_of(const char *name)
     return number;
 }
 
+/* Where nothing can be listed: no /proc, or no descriptor is left to open it with. */
+static void close_each(int first, int last)
+{
+    struct rlimit limit;
+    int highest = DESCRIPTORS_MAX - 1;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_MAX)
+        highest = (int)limit.rlim_cur - 1;
+    if (last < 0 || last > highest)
+        last = highest;
+    for (int handle = first; handle <= last; ++handle)
+        (void)close(handle);
+}
+
 /* Kernels before 5.9. readdir allocates, so the system call itself. Closing while
  * listing may hide entries: listed again until nothing was closed. */
 static void close_listed(int first, int last)
@@ -69,6 +89,8 @@ static void close_listed(int first, int last)
     _Alignas(linux_entry) char block[4096];
     int listing = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool has_closed = listing >= 0;
+    if (listing < 0)
+        close_each(first, last);
     while (has_closed) {
         has_closed = false;
         long got;
@@ -128,6 +150,17 @@ int ipcf_process_send(ipcf_handle handle, int64_t pid, int number)
 }
 
 /* ---- the table of processes ------------------------------------------------------ */
+
+/* Ticks since the machine was started, sleep included. */
+uint64_t ipcf_process_now(void)
+{
+    struct timespec now;
+    uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK);
+    if (clock_gettime(CLOCK_BOOTTIME, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * ticks +
+           (uint64_t)now.tv_nsec * ticks / UINT64_C(1000000000);
+}
 
 /* `pid (name) state parent group session ...`, the 22nd is when it started. The name
  * may hold anything, so from the last parenthesis on. */

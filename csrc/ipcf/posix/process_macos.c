@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/event.h>
 #include <sys/proc.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "ipcf/posix/descriptor.h"
@@ -71,6 +72,14 @@ int ipcf_process_send(ipcf_handle handle, int64_t pid, int number)
 }
 
 /* ---- the table of processes ------------------------------------------------------ */
+
+/* Microseconds of the wall clock. */
+uint64_t ipcf_process_now(void)
+{
+    struct timeval now;
+    (void)gettimeofday(&now, NULL);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000) + (uint64_t)now.tv_usec;
+}
 
 bool ipcf_process_look_up(int64_t pid, ipcf_process_entry *entry)
 {

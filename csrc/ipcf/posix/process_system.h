@@ -59,9 +59,16 @@ ipcf_handle ipcf_process_end_handle(int64_t pid);
 /* A second one of that kind for the same process. */
 ipcf_handle ipcf_process_end_handle_again(ipcf_handle handle, int64_t pid);
 
+/* Whether the number is still the child's. It is until somebody has collected the child,
+ * which a handler of SIGCHLD elsewhere may have done, or the system itself. */
+bool ipcf_process_holds_number(const ipcf_process *process);
+
 /* Send a signal to the process that the handle stands for, or that the pid names where
  * there is none. 0, or -1 and errno. */
 int ipcf_process_send(ipcf_handle handle, int64_t pid, int number);
+
+/* The time in the unit of ipcf_process_entry.started. */
+uint64_t ipcf_process_now(void);
 
 typedef struct ipcf_process_entry {
     int64_t pid, parent, group, session;

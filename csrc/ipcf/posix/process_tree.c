@@ -19,12 +19,22 @@
 
 static bool exists(int64_t pid) { return kill((pid_t)pid, 0) == 0 || errno == EPERM; }
 
-/* The number names the session and the group as long as anybody is in them, and is not
- * given to a process meanwhile. So once the leader has been collected, a process of that
- * number says that it is somebody else's. */
-static bool owns_session(const ipcf_process *process)
+/* The number names the session as long as anybody is in it, and is not given to a process
+ * meanwhile. So once the leader has been collected, a process of that number says that
+ * the session is another one; and so does it when nobody in it is as old as that. */
+static bool owns_session(const ipcf_process *process, bool holds_number,
+                         const ipcf_process_entry *entries, size_t count)
 {
-    return process->leads_session && (!process->has_ended || !exists(process->pid));
+    if (!process->leads_session || holds_number)
+        return process->leads_session;
+    if (exists(process->pid))
+        return false;
+    if (!process->has_ended)
+        return true; /* somebody else has collected it, and nobody knows when */
+    for (size_t i = 0; i < count; ++i)
+        if (entries[i].session == process->pid && entries[i].started <= process->ended)
+            return true;
+    return false;
 }
 
 static bool has_ended(const ipcf_process_tree_member *member)
@@ -88,16 +98,16 @@ static void mark_descendants(ipcf_process_entry *entries, size_t count, size_t *
 }
 
 static ipcf_status mark_all(const ipcf_process *process, const ipcf_process_tree *tree,
-                            ipcf_process_entry *entries, size_t count,
-                            ipcf_error *error)
+                            bool holds_number, ipcf_process_entry *entries,
+                            size_t count, ipcf_error *error)
 {
     size_t marked = 0;
     size_t *queue = malloc((count + 1) * sizeof *queue);
     if (queue == NULL)
         return ipcf_fail(error, IPCF_NO_MEMORY, "processes of a tree", count, 0);
-    bool by_session = owns_session(process);
+    bool by_session = owns_session(process, holds_number, entries, count);
     for (size_t i = 0; i < count; ++i) {
-        bool is_root = entries[i].pid == process->pid && !process->has_ended;
+        bool is_root = holds_number && entries[i].pid == process->pid;
         if (is_root || known(tree, &entries[i]) != NULL ||
             (by_session && entries[i].session == process->pid)) {
             entries[i].is_member = true;
@@ -117,11 +127,14 @@ ipcf_status ipcf_process_tree_find(const ipcf_process *process, ipcf_process_tre
     if (process->pid < 0)
         return IPCF_OK;
     ipcf_status status = ipcf_process_list(&entries, &count, error);
+    /* asked after the list was made: whoever has the number there has it by right */
+    bool holds_number = ipcf_process_holds_number(process);
     if (status == IPCF_OK)
-        status = mark_all(process, tree, entries, count, error);
+        status = mark_all(process, tree, holds_number, entries, count, error);
     for (size_t i = 0; i < count && status == IPCF_OK; ++i)
         if (entries[i].is_member && !entries[i].is_dead &&
-            entries[i].pid != process->pid && known(tree, &entries[i]) == NULL)
+            !(holds_number && entries[i].pid == process->pid) &&
+            known(tree, &entries[i]) == NULL)
             status = remember(tree, &entries[i], error);
     free(entries);
     return status;
@@ -129,13 +142,17 @@ ipcf_status ipcf_process_tree_find(const ipcf_process *process, ipcf_process_tre
 
 /* ---- ending ---------------------------------------------------------------------- */
 
-/* The process, and its group where it has one of its own. */
-static void signal_root(const ipcf_process *process, int number)
+/* The process, and its group where it has one of its own: true. Once it has been
+ * collected the number may be another group's, and the members are signalled one by
+ * one. */
+static bool signal_root(const ipcf_process *process, int number)
 {
-    if (owns_session(process))
+    bool has_group = process->leads_session && ipcf_process_holds_number(process);
+    if (has_group)
         (void)kill(-(pid_t)process->pid, number);
     else
         (void)!ipcf_process_signal(process, number, NULL);
+    return has_group;
 }
 
 static void signal_member(const ipcf_process_tree_member *member, int number)
@@ -146,9 +163,8 @@ static void signal_member(const ipcf_process_tree_member *member, int number)
 
 /* Those that signal_root has not reached. */
 static void signal_outsiders(const ipcf_process *process, const ipcf_process_tree *tree,
-                             int number)
+                             bool has_group, int number)
 {
-    bool has_group = owns_session(process);
     for (size_t i = 0; i < tree->count; ++i) {
         ipcf_process_entry entry;
         if (!has_group || !ipcf_process_look_up(tree->members[i].pid, &entry) ||
@@ -163,8 +179,8 @@ ipcf_status ipcf_process_tree_terminate(const ipcf_process *process,
     ipcf_status status = ipcf_process_tree_find(process, tree, error);
     static const int numbers[] = {SIGTERM, SIGCONT};
     for (size_t i = 0; i < 2 && process->pid >= 0; ++i) {
-        signal_root(process, numbers[i]);
-        signal_outsiders(process, tree, numbers[i]);
+        bool has_group = signal_root(process, numbers[i]);
+        signal_outsiders(process, tree, has_group, numbers[i]);
     }
     return status;
 }
@@ -188,7 +204,7 @@ ipcf_status ipcf_process_tree_kill(const ipcf_process *process, ipcf_process_tre
     ipcf_status status = IPCF_OK;
     if (process->pid < 0)
         return IPCF_OK;
-    signal_root(process, SIGSTOP);
+    (void)signal_root(process, SIGSTOP);
     for (int round = 0; round < STOP_ROUNDS && status == IPCF_OK; ++round) {
         status = ipcf_process_tree_find(process, tree, error);
         if (!stop_members(tree))
@@ -197,7 +213,7 @@ ipcf_status ipcf_process_tree_kill(const ipcf_process *process, ipcf_process_tre
     /* also when not all could be found */
     for (size_t i = 0; i < tree->count; ++i)
         signal_member(&tree->members[i], SIGKILL);
-    signal_root(process, SIGKILL);
+    (void)signal_root(process, SIGKILL);
     return status;
 }
 
