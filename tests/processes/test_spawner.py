@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from ipcfast._native.process import ChildProcess
 from ipcfast.processes import spawner
 from ipcfast.processes.process import PIPE, Process
-from tests.peers import HANG, Background, open_descriptors
+from tests.peers import HANG, Background, open_descriptors, until_asleep
 from tests.processes.children import environment, line_of, program, read_to_end
 
 
@@ -68,6 +70,79 @@ def test_an_interrupted_start_leaves_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         spawner.start_child(start)
     assert made[0].poll() == -signal.SIGKILL
+
+
+def test_an_interruption_does_not_wait_for_a_start_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawner, "GIVE_UP_SECONDS", 0.01)
+    made: list[ChildProcess] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def start() -> ChildProcess:
+        begun.set()
+        assert go_on.wait(HANG)
+        made.append(ChildProcess.start([b"/bin/sleep"], [b"sleep", b"100"], None, None, standard=[None] * 3))
+        return made[0]
+
+    def never() -> ChildProcess:
+        raise AssertionError("nobody wants it any more")
+
+    def interrupted(start: Callable[[], ChildProcess]) -> None:
+        interrupter = Background(interrupt_once, begun)
+        try:
+            own.start(start)
+        finally:
+            interrupter.result()
+
+    own = spawner.Spawner()
+    for each in (start, never):  # the second one waits behind the first
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(each)
+    assert made == []
+    go_on.set()
+    last = own.start(lambda: ChildProcess.start([b"/bin/true"], [b"true"], None, None, standard=[None] * 3))
+    assert last.wait(HANG) == 0
+    assert made[0].poll() == -signal.SIGKILL
+
+
+def interrupt_once(begun: threading.Event) -> None:
+    """Interrupt the main thread when it sleeps after that."""
+    assert begun.wait(HANG)
+    until_asleep(os.getpid())
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_no_signal_is_delivered_to_the_spawner() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    masks = []
+
+    def start() -> ChildProcess:
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        spawner.Spawner().start(start)
+    assert masks[0] >= signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_a_thread_that_is_none_keeps_its_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with gevent, where it is a part of whichever thread turns the loop."""
+    masks = []
+
+    class Greenlet(threading.Thread):
+        def start(self) -> None:
+            pass
+
+        def run_until_idle(self) -> None:
+            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+    monkeypatch.setattr(threading, "Thread", Greenlet)
+    own = spawner.Spawner()
+    own._start_thread()
+    assert isinstance(own._thread, Greenlet)
+    own._thread.run_until_idle()
+    assert masks == [signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+    assert not masks[0]
 
 
 def test_an_error_reaches_the_one_who_asked() -> None:
