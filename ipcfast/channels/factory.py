@@ -9,7 +9,14 @@ from enum import Enum
 from ipcfast.channels.connecting import CONNECT_TIMEOUT
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.local_socket import LocalSocketChannel
-from ipcfast.channels.parent import PACKED_VARIABLE, channel_place, connect_parent, taken_place
+from ipcfast.channels.parent import (
+    PACKED_VARIABLE,
+    UNTIL_ANSWERED,
+    ParentTimeout,
+    channel_place,
+    connect_parent,
+    taken_place,
+)
 from ipcfast.channels.shared_memory import SharedMemoryChannel
 
 __all__ = ["IpcChannelFactory", "IpcMode", "packed_name"]
@@ -109,7 +116,7 @@ class IpcChannelFactory:
         return IpcMode.LOCAL_SOCKET if os.environ.get(PACKED_VARIABLE) else IpcMode.THREAD
 
     @staticmethod
-    def create_for_context(name: str = "main", *, timeout: float | None = CONNECT_TIMEOUT) -> IpcChannel:
+    def create_for_context(name: str = "main", *, timeout: ParentTimeout = UNTIL_ANSWERED) -> IpcChannel:
         """Return the channel for the context that this process runs in: the same call everywhere (R84).
 
         In a process that was given a channel by its parent that is ``connect_parent()``, with everything
@@ -119,7 +126,7 @@ class IpcChannelFactory:
 
         Args:
             name: Of a ThreadChannel or StdioChannel; the others have the names that they were given.
-            timeout: Seconds that connecting may take; None for ever.
+            timeout: As for ``ipcfast.connect_parent``.
         """
         mode = IpcChannelFactory.auto_detect()
         place = taken_place() or channel_place()[1]

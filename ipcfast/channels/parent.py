@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-import threading
+from dataclasses import replace
+from typing import Literal, Union
 
 from ipcfast.channels.connecting import CONNECT_TIMEOUT
 from ipcfast.channels.endpoints import connect
@@ -13,13 +14,16 @@ from ipcfast.channels.listener import channel_of
 from ipcfast.channels.local_socket import FRAMING, PREFIX
 from ipcfast.errors import ChannelTimeout, ConnectError, NotSpawned
 from ipcfast.protocol.codec import codec_named
-from ipcfast.transports.contract import Options
-from ipcfast.transports.inherited import Place, greet_parent, parse_place
+from ipcfast.transports.contract import Options, checked_timeout
+from ipcfast.transports.inherited import Greeting, Place, parse_place
+from ipcfast.transports.turn import Turn
 
 __all__ = [
     "CHANNEL_ALIAS",
     "CHANNEL_VARIABLE",
     "PACKED_VARIABLE",
+    "UNTIL_ANSWERED",
+    "ParentTimeout",
     "channel_place",
     "connect_parent",
     "is_packed_mode",
@@ -30,12 +34,17 @@ CHANNEL_VARIABLE = "IPCFAST_CHANNEL"
 CHANNEL_ALIAS = "AURORAVIEW_IPC_CHANNEL"
 PACKED_VARIABLE = "AURORAVIEW_PACKED"
 
-_taking = threading.Lock()
+ParentTimeout = Union[float, None, Literal["until answered"]]
+UNTIL_ANSWERED: Literal["until answered"] = "until answered"
+
+_turn = Turn("connect_parent")
+_greeting: Greeting | None = None  # an inherited connection that the parent's answer is due on
 _taken: tuple[str, Place] | None = None  # the variable that named the channel and what it said, once taken
+_failure = ""  # why there is no channel although it was taken
 
 
 def connect_parent(
-    timeout: float | None = CONNECT_TIMEOUT,
+    timeout: ParentTimeout = UNTIL_ANSWERED,
     *,
     message_limit: int = Options.message_limit,
     read_ahead_limit: int = Options.read_ahead_limit,
@@ -51,7 +60,8 @@ def connect_parent(
 
     Args:
         timeout: Seconds for the parent to answer, which it does when it first uses ``child.channel``; None
-            waits for ever.
+            waits for ever. Unless given, what was inherited is waited for until the parent answers or has
+            gone, and an address or a name is connected to within 5 s.
         message_limit: As for ``ipcfast.listen``; each side has its own.
         read_ahead_limit: As for ``ipcfast.listen``.
         spin_us: As for ``ipcfast.listen``.
@@ -62,47 +72,60 @@ def connect_parent(
 
     Raises:
         NotSpawned: Neither variable is set, or the channel was taken by an earlier call (R98).
-        ConnectError: There is no parent at the other end, or it refused.
-        ChannelTimeout: The parent did not answer in time.
+        ConnectError: There is no parent at the other end, or it refused; or the variable names no channel.
+        ChannelTimeout: The parent did not answer in time. Another call goes on with what this one has begun,
+            its limits included.
+        IpcChannelError: Called by a signal handler that has interrupted this.
     """
-    global _taken
-    with _taking:
-        if _taken is not None:
-            raise NotSpawned(
-                "connect_parent() was called before in this process and has taken the channel of "
-                f"{_taken[0]}: use the one that it returned",
-                variable=_taken[0],
-            )
-        variable, place = channel_place()
-        if variable is None or place is None:
-            raise NotSpawned(
-                f"this process was given no channel: neither {CHANNEL_VARIABLE} nor {CHANNEL_ALIAS} is set; "
-                "start it with ipcfast.spawn, or set one of them to the address of a listener",
-                variable=CHANNEL_VARIABLE,
-            )
-        settings = place.settings
-        options = Options(
-            settings.get("framing", Options.framing),
-            settings.get("codec", Options.codec),
-            message_limit,
-            read_ahead_limit,
-            spin_us,
-            int(settings.get("capacity", Options.capacity)),
+    by_name: float | None = CONNECT_TIMEOUT
+    inherited: float | None = None
+    if timeout != UNTIL_ANSWERED:
+        by_name = inherited = checked_timeout(timeout)
+    limits = Options(message_limit=message_limit, read_ahead_limit=read_ahead_limit, spin_us=spin_us)
+    channel = _turn.take(inherited, lambda: _connect(by_name, inherited, limits), lambda: None)
+    if channel is None:
+        raise ChannelTimeout("another thread is still in connect_parent()")
+    return channel
+
+
+def _connect(by_name: float | None, inherited: float | None, limits: Options) -> IpcChannel:
+    if _taken is not None:
+        problem = f"could not be opened ({_failure})" if _failure else "was opened: use what that returned"
+        raise NotSpawned(
+            f"connect_parent() was called before in this process, and the channel of {_taken[0]} {problem}",
+            variable=_taken[0],
         )
-        codec_named(options.codec)
-        if place.descriptor is None:
-            channel = connect_by_name(variable, place, options, timeout)
-            _take(variable, place)
-            return channel
+    variable, place = channel_place()
+    if variable is None or place is None:
+        raise NotSpawned(
+            f"this process was given no channel: neither {CHANNEL_VARIABLE} nor {CHANNEL_ALIAS} is set; "
+            "start it with ipcfast.spawn, or set one of them to the address of a listener",
+            variable=CHANNEL_VARIABLE,
+        )
+    options = options_of(variable, place, limits)
+    if place.descriptor is None:
+        channel = connect_by_name(variable, place, options, by_name)
         _take(variable, place)
-        return inherited_channel(variable, place, options, timeout)
+        return channel
+    return inherited_channel(variable, place, options, inherited)
 
 
-def _take(variable: str, place: Place) -> None:
-    global _taken
-    _taken = variable, place
+def _take(variable: str, place: Place, failure: str = "") -> None:
+    global _taken, _failure, _greeting
+    _taken, _failure, _greeting = (variable, place), failure, None
     for name in (CHANNEL_VARIABLE, CHANNEL_ALIAS):
         os.environ.pop(name, None)
+
+
+def _begin_anew() -> None:
+    """In a forked child: the connection stays the parent's, and so does whoever was in the middle of it."""
+    global _greeting
+    _turn.renew()
+    _greeting = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def taken_place() -> Place | None:
@@ -122,21 +145,54 @@ def channel_place() -> tuple[str | None, Place | None]:
             try:
                 return variable, parse_place(value)
             except ValueError as error:
-                raise ConnectError(f"{variable} is {value!r}, which names no channel: {error}") from error
+                raise names_no_channel(variable, value, error) from error
     return None, None
 
 
-def inherited_channel(variable: str, place: Place, options: Options, timeout: float | None) -> IpcChannel:
-    """Return the channel over the descriptor that was inherited."""
+def names_no_channel(variable: str, value: str, problem: Exception) -> ConnectError:
+    """Return the error for a variable that says nothing that could be done."""
+    return ConnectError(f"{variable} is {value!r}, which names no channel: {problem}")
+
+
+def options_of(variable: str, place: Place, limits: Options) -> Options:
+    """Return what the variable says of the channel, together with the limits of this side.
+
+    Raises:
+        ConnectError: A setting that cannot be.
+    """
+    settings = place.settings
     try:
-        return channel_of(greet_parent(place, options, timeout), "parent", options.codec)
+        options = replace(
+            limits,
+            framing=settings.get("framing", Options.framing),
+            codec=settings.get("codec", Options.codec),
+            capacity=int(settings.get("capacity", Options.capacity)),
+        )
+        codec_named(options.codec)
+    except (ValueError, ImportError) as error:
+        raise names_no_channel(variable, place.text, error) from error
+    return options
+
+
+def inherited_channel(variable: str, place: Place, options: Options, timeout: float | None) -> IpcChannel:
+    """Return the channel over the descriptor that was inherited; it is taken but for a timeout."""
+    global _greeting
+    try:
+        if _greeting is None:
+            _greeting = Greeting(place, options)
+        channel = channel_of(_greeting.advance(timeout), "parent", options.codec)
     except ChannelTimeout as error:
         raise ChannelTimeout(
             f"the parent has not answered on {variable}={place.where} within {timeout:g} s: it does when it "
-            "first uses child.channel"
+            "first uses child.channel, and another call goes on waiting for that"
         ) from error
-    except ConnectError as error:
-        raise ConnectError(f"{variable}={place.text}: {error}", errno=error.errno) from error
+    except BaseException as error:
+        _take(variable, place, f"{type(error).__name__}: {error}")
+        if isinstance(error, ConnectError):
+            raise ConnectError(f"{variable}={place.text}: {error}", errno=error.errno) from error
+        raise
+    _take(variable, place)
+    return channel
 
 
 def connect_by_name(variable: str, place: Place, options: Options, timeout: float | None) -> IpcChannel:
@@ -158,7 +214,7 @@ def connect_by_name(variable: str, place: Place, options: Options, timeout: floa
             capacity=options.capacity,
         )
     except ValueError as error:
-        raise ConnectError(f"{variable} is {place.text!r}, which names no channel: {error}") from error
+        raise names_no_channel(variable, place.text, error) from error
 
 
 def is_packed_mode() -> bool:

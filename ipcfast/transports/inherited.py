@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A connection that a child process inherits: made before the child, named by an environment variable (D2).
 
-The variable says where the channel is and how to speak on it::
+The variable says where the channel is and how to speak on it: a descriptor that was inherited, an address or
+a name to connect to, or standard input and output::
 
-    fd:7?transport=shm&codec=json&framing=length&capacity=262144&inode=4711    an inherited descriptor
-    shm://packed_12?prefix=auroraview                                          an address to connect to
-    packed_12                                                                  a name to connect to
-    stdio://?framing=lines&codec=json                                          standard input and output
+    fd:7?transport=shm&codec=json&framing=length&capacity=262144&inode=4711
+    shm://packed_12?prefix=auroraview
+    packed_12
+    stdio://?framing=lines&codec=json
 
 On an inherited connection the child is the client of docs/spec/handshake.md and the parent the acceptor.
 """
@@ -28,13 +29,14 @@ from ipcfast.transports.address import Address
 from ipcfast.transports.contract import OWN_FRAMING, Opened, Options
 from ipcfast.transports.greeting import answer_hello
 from ipcfast.transports.handshake import Refused, decode, encode_refusal
-from ipcfast.transports.open import Opening
+from ipcfast.transports.open import Opening, never
 from ipcfast.transports.ring import close_handles
 from ipcfast.transports.stream import limits
 
-__all__ = ["Place", "answer_child", "greet_parent", "inheritable_end", "parse_place", "place_of"]
+__all__ = ["Greeting", "Place", "answer_child", "inheritable_end", "parse_place", "place_of"]
 
 DESCRIPTOR = "fd:"
+DESCRIPTOR_MAX = (1 << 31) - 1
 SETTINGS = ("transport", "framing", "codec", "capacity", "prefix", "inode")
 # How often a parent looks after a child for which the system gives no handle to wait for.
 LOOK_SECONDS = 0.02
@@ -91,15 +93,16 @@ def parse_place(text: str) -> Place:
         raise ValueError(
             "a variable carries no secret, without which anybody may be there: use ipcfast.connect"
         )
-    if where.startswith(DESCRIPTOR) and not where[len(DESCRIPTOR) :].isdecimal():
-        raise ValueError(f"{where!r} names no descriptor")
+    if where.startswith(DESCRIPTOR):
+        number = where[len(DESCRIPTOR) :]
+        if not number.isdecimal() or int(number) > DESCRIPTOR_MAX:
+            raise ValueError(f"{where!r} names no descriptor")
     if not all(settings.get(name, "0").isdecimal() for name in ("capacity", "inode")):
         raise ValueError(f"{rest!r} has a capacity or an inode that is no number")
     return Place(where, settings)
 
 
 # ---- the parent's side
-# ----------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -107,6 +110,9 @@ def inheritable_end(end: StreamChannel) -> Iterator[int]:
     """Give a descriptor of ``end`` that a child can inherit; both are closed here at the end of the block."""
     handle = end.handle()
     try:
+        if end.framing != OWN_FRAMING:
+            # Any program may be at the other end, and expects a socket to wait; ipcfast asks for its own way.
+            os.set_blocking(handle, True)
         # 0 to 2 belong to the child's standard streams, also where this process has closed its own
         descriptor = handle if handle > 2 else above_standard(handle)
         try:
@@ -177,7 +183,8 @@ def answer_child(
         if left is not None and left <= 0:
             raise ChannelTimeout(f"the child did not call connect_parent() within {timeout:g} s")
         look = left if handles else min(LOOK_SECONDS, LOOK_SECONDS if left is None else left)
-        wait_any([connection.handle(), *handles], look)
+        if wait_any([connection.handle(), *handles], look) > 0 and not has_ended():
+            handles = ()  # ready for good, but a debugger is to be told first
     close_handles(received)
     try:
         return answer_hello(connection, kind, body, options), decode(body).pid
@@ -188,37 +195,47 @@ def answer_child(
 
 
 # ---- the child's side
-# -----------------------------------------------------------------------------------------------
 
 
-def greet_parent(place: Place, options: Options, timeout: float | None) -> Opened:
-    """Take over the descriptor that was inherited, say hello, and get the transport.
+class Greeting:
+    """The child's side of the handshake: hello is said at once, the answer waited for in as many calls."""
 
-    Raises:
-        ConnectError: The descriptor is not what the parent has given, or the parent refused.
-        ChannelTimeout: The parent did not answer in time.
-    """
-    descriptor = place.descriptor
-    assert descriptor is not None
-    check_descriptor(descriptor, place)
-    try:
-        connection = StreamChannel.adopt(descriptor, framing=options.framing, **limits(options))
-    except (IoError, ValueError) as error:
-        raise ConnectError(f"descriptor {descriptor} is no connection: {error}") from error
-    if options.framing != OWN_FRAMING:
+    def __init__(self, place: Place, options: Options) -> None:
+        """Take over the descriptor that was inherited, and say hello on it.
+
+        Raises:
+            ConnectError: The descriptor is not what the parent has given, or the parent is gone.
+        """
+        descriptor = place.descriptor
+        assert descriptor is not None
+        check_descriptor(descriptor, place)
+        try:
+            connection = StreamChannel.adopt(descriptor, framing=options.framing, **limits(options))
+        except (IoError, ValueError) as error:
+            raise ConnectError(f"descriptor {descriptor} is no connection: {error}") from error
+        self._begun: Opening | Opened
+        if options.framing == OWN_FRAMING:
+            address = Address(place.where, "shm" if place.wants_ring else "local", place.where)
+            self._begun = Opening(address, options)
+            self._begun.greet(connection)
+            return
         try:
             connection.watch_peer()
         except BaseException:
             connection.close()
             raise
-        return Opened(connection, is_ring=False, framing=options.framing)
-    address = Address(place.where, "shm" if place.wants_ring else "local", place.where)
-    opening = Opening(address, options)
-    try:
-        opening.greet(connection)
-        return opening.advance(timeout, timeout, lambda: False)
-    finally:
-        opening.close()  # which is empty once the connection is handed out
+        self._begun = Opened(connection, is_ring=False, framing=options.framing)
+
+    def advance(self, timeout: float | None) -> Opened:
+        """Wait for the parent's answer, and return the transport, which is the caller's.
+
+        Raises:
+            ChannelTimeout: The parent did not answer in time. The next call goes on.
+            ConnectError: It refused, or has ended.
+        """
+        if isinstance(self._begun, Opened):
+            return self._begun
+        return self._begun.advance(timeout, timeout, never)
 
 
 def check_descriptor(descriptor: int, place: Place) -> None:

@@ -45,7 +45,7 @@ from ipcfast.transports.ring import LAYOUT_VERSION, adopt_ring, close_handles, r
 from ipcfast.transports.stream import connect_stream, stream_pair
 from ipcfast.transports.thread import connect_thread, thread_opened, thread_pair
 
-__all__ = ["Opening", "open_connection", "open_pair", "patience_for_answer"]
+__all__ = ["Opening", "never", "open_connection", "open_pair", "patience_for_answer"]
 
 if TYPE_CHECKING:
     from ipcfast.transports.tcp_connect import TcpOpening
@@ -158,11 +158,16 @@ class Opening:
             connection.close()
 
 
+def never() -> bool:
+    """Say of a connection that it is wanted in any case, so that nobody has to look whether it still is."""
+    return False
+
+
 def open_connection(
     address: Address,
     options: Options,
     timeout: float | None,
-    is_given_up: Callable[[], bool] = lambda: False,
+    is_given_up: Callable[[], bool] = never,
 ) -> Opened:
     """Connect to a listener and agree on the transport.
 
@@ -263,8 +268,9 @@ def await_answer(
 ) -> None:
     """Return when the answer is there, or the deadline has passed."""
     while True:
-        left = remaining(deadline)
-        look = LOOK_SECONDS if left is None else min(left, LOOK_SECONDS)
+        look = left = remaining(deadline)
+        if is_given_up is not never:
+            look = LOOK_SECONDS if left is None else min(left, LOOK_SECONDS)
         if connection.poll(look) or left == 0.0:
             return
         check_wanted(address, is_given_up)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,14 @@ from ipcfast.channels import parent
 from ipcfast.channels.parent import CHANNEL_ALIAS, CHANNEL_VARIABLE, PACKED_VARIABLE
 from ipcfast.transports.contract import Options
 from ipcfast.transports.inherited import answer_child, place_of
-from tests.peers import HANG, Background
+from tests.peers import HANG, Background, until, until_asleep
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was not spawned, and has taken nothing."""
-    monkeypatch.setattr(parent, "_taken", None)
+    for name in ("_greeting", "_taken"):
+        monkeypatch.setattr(parent, name, None)
     for variable in (CHANNEL_VARIABLE, CHANNEL_ALIAS, PACKED_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
 
@@ -72,17 +74,75 @@ def test_an_inherited_channel_is_taken_once(parents_end: StreamChannel) -> None:
         result[0].transport.close()
 
 
-def test_a_parent_that_does_not_answer(parents_end: StreamChannel) -> None:
-    with pytest.raises(ipcfast.ChannelTimeout, match=r"child\.channel"):
+def test_a_parent_that_answers_late(parents_end: StreamChannel) -> None:
+    for _ in range(2):
+        with pytest.raises(ipcfast.ChannelTimeout, match=r"child\.channel"):
+            ipcfast.connect_parent(0.01)
+        assert CHANNEL_VARIABLE in os.environ
+    answered = Background(lambda: answer_child(parents_end, Options(), HANG, lambda: False, []))
+    with ipcfast.connect_parent(HANG) as channel:
+        result = answered.result()
+        assert result is not None
+        result[0].transport.send_bytes(b"at last")
+        assert channel.recv_bytes(HANG) == b"at last"
+        assert CHANNEL_VARIABLE not in os.environ
+        result[0].transport.close()
+
+
+def test_what_was_inherited_is_waited_for_without_end(
+    parents_end: StreamChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "CONNECT_TIMEOUT", 0.01)
+    waiting = Background(ipcfast.connect_parent)
+    until(lambda: waiting.native_id is not None)
+    until_asleep(os.getpid(), waiting.native_id)
+    with pytest.raises(ipcfast.ChannelTimeout, match="another thread"):
         ipcfast.connect_parent(0.01)
-    with pytest.raises(ipcfast.NotSpawned):  # the descriptor is closed
-        ipcfast.connect_parent(0.01)
+    assert answer_child(parents_end, Options(), HANG, lambda: False, []) is not None
+    waiting.result().close()
+
+
+def test_a_name_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "CONNECT_TIMEOUT", 0.01)
+    monkeypatch.setenv(CHANNEL_VARIABLE, "local://nobody")
+    with pytest.raises(ipcfast.AddressNotFound):
+        ipcfast.connect_parent()
 
 
 def test_a_parent_that_is_gone(parents_end: StreamChannel) -> None:
     parents_end.close()
     with pytest.raises(ipcfast.ConnectError, match=CHANNEL_VARIABLE):
-        ipcfast.connect_parent(HANG)
+        ipcfast.connect_parent()
+    with pytest.raises(ipcfast.NotSpawned, match="could not be opened"):
+        ipcfast.connect_parent()
+
+
+@pytest.mark.parametrize("timeout", ["5", float("nan")])
+def test_a_timeout_that_is_none_costs_nothing(parents_end: StreamChannel, timeout: float) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        ipcfast.connect_parent(timeout)
+    assert CHANNEL_VARIABLE in os.environ
+
+
+def test_a_fork_in_the_middle_does_not_wait_for_it(parents_end: StreamChannel) -> None:
+    waiting = Background(ipcfast.connect_parent)
+    until(lambda: waiting.native_id is not None)
+    until_asleep(os.getpid(), waiting.native_id)
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            ipcfast.connect_parent(HANG)
+        except BaseException as error:
+            os.write(writing, type(error).__name__.encode())
+        os._exit(0)
+    os.close(writing)
+    assert select.select([reading], [], [], HANG)[0]
+    assert os.read(reading, 100) == b"ConnectError"
+    os.close(reading)
+    os.waitpid(process, 0)
+    assert answer_child(parents_end, Options(), HANG, lambda: False, []) is not None  # it is as it was
+    waiting.result().close()
 
 
 def test_a_name_in_the_alias_means_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +197,23 @@ def test_an_address_where_nobody_listens_may_be_tried_again(monkeypatch: pytest.
     assert os.environ[CHANNEL_VARIABLE] == "local://nobody"
 
 
-@pytest.mark.parametrize("value", ["fd:x", "fd:7?speed=9", "tcp://x", "a/b", "local://a/b", "fd:99999"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "fd:x",
+        "fd:7?speed=9",
+        "tcp://x",
+        "a/b",
+        "local://a/b",
+        "fd:99999",
+        "fd:99999999999999999999",
+        "fd:0?framing=morse",
+        "fd:0?codec=morse",
+        "fd:0?codec=pickle&framing=lines",
+        "fd:0?capacity=99999999999999999999",
+        f"fd:{'9' * 5000}",
+    ],
+)
 def test_a_variable_that_names_nothing(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv(CHANNEL_VARIABLE, value)
     with pytest.raises(ipcfast.ConnectError, match=CHANNEL_VARIABLE):

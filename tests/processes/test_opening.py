@@ -16,7 +16,7 @@ from ipcfast.processes.process import PIPE, Process
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Options
 from ipcfast.transports.handshake import STREAM, Hello, encode
-from ipcfast.transports.inherited import Place, greet_parent, place_of
+from ipcfast.transports.inherited import Greeting, Place, place_of
 from tests.peers import HANG, Background, open_descriptors
 
 
@@ -39,7 +39,7 @@ def connected(process: Process, options: Options) -> tuple[ipcfast.IpcChannel, i
     place = place_of(os.dup(theirs.handle()), options, ring=True)
     theirs.abandon()
     opening = Inherited(ours, options)
-    child = Background(lambda: greet_parent(place, options, HANG))
+    child = Background(lambda: Greeting(place, options).advance(HANG))
     parent = opening.open(process, HANG)
     opened = child.result()
     opening.cancel()  # they are the channel's business now
@@ -71,7 +71,7 @@ def test_another_codec_is_refused_and_both_are_told() -> None:
     place = place_of(os.dup(theirs.handle()), Options(), ring=False)
     theirs.abandon()
     with Process("/bin/cat", stdin=PIPE) as process:
-        child = Background(lambda: greet_parent(place, Options(codec="raw"), HANG))
+        child = Background(lambda: Greeting(place, Options(codec="raw")).advance(HANG))
         opening = Inherited(ours, Options())
         with pytest.raises(ipcfast.ConnectError, match="codec 'raw'"):
             opening.open(process, HANG)

@@ -12,9 +12,9 @@ from ipcfast._native.stream_channel import StreamChannel
 from ipcfast.errors import ChannelTimeout, ConnectError
 from ipcfast.transports.contract import Options
 from ipcfast.transports.inherited import (
+    Greeting,
     Place,
     answer_child,
-    greet_parent,
     inheritable_end,
     parse_place,
     place_of,
@@ -56,6 +56,7 @@ def test_what_a_place_says() -> None:
         "fd:",
         "fd:x",
         "fd:-1",
+        "fd:2147483648",
         "fd:7?speed=9",
         "fd:7?codec",
         "fd:7?capacity=much",
@@ -73,7 +74,7 @@ def test_a_descriptor_that_somebody_has_closed() -> None:
     os.close(writing)
     os.close(reading)
     with pytest.raises(ConnectError, match="has closed it"):
-        greet_parent(Place(f"fd:{reading}", {}), Options(), 0.0)
+        Greeting(Place(f"fd:{reading}", {}), Options()).advance(0.0)
 
 
 def test_a_descriptor_that_is_something_else_by_now() -> None:
@@ -82,7 +83,7 @@ def test_a_descriptor_that_is_something_else_by_now() -> None:
         before = open_descriptors()
         for descriptor, settings in ((file.fileno(), {}), (one.fileno(), {"inode": "1"})):
             with pytest.raises(ConnectError, match="opened later"):
-                greet_parent(Place(f"fd:{descriptor}", settings), Options(), 0.0)
+                Greeting(Place(f"fd:{descriptor}", settings), Options()).advance(0.0)
         assert open_descriptors() == before  # they are somebody's
 
 
@@ -90,7 +91,7 @@ def test_a_socket_that_carries_no_stream() -> None:
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with one, other:
         with pytest.raises(ConnectError, match="is no connection"):
-            greet_parent(Place(f"fd:{one.fileno()}", {}), Options(), 0.0)
+            Greeting(Place(f"fd:{one.fileno()}", {}), Options()).advance(0.0)
 
 
 def test_the_descriptor_is_not_inherited_any_further() -> None:
@@ -99,7 +100,7 @@ def test_the_descriptor_is_not_inherited_any_further() -> None:
     descriptor = other.detach()
     with one:
         with pytest.raises(ChannelTimeout):
-            greet_parent(Place(f"fd:{descriptor}", {}), Options(), 0.0)
+            Greeting(Place(f"fd:{descriptor}", {}), Options()).advance(0.0)
         assert one.recv(1)  # the hello
         one.setblocking(False)
         while one.recv(1000):  # the end: it was closed when nobody answered
@@ -107,7 +108,7 @@ def test_the_descriptor_is_not_inherited_any_further() -> None:
     one, other = socket.socketpair()
     other.set_inheritable(True)
     with one:
-        opened = greet_parent(Place(f"fd:{other.fileno()}", {}), Options(framing="lines"), 0.0)
+        opened = Greeting(Place(f"fd:{other.fileno()}", {}), Options(framing="lines")).advance(0.0)
         assert not os.get_inheritable(other.fileno())
         opened.transport.send_message(b"{}")
         assert one.recv(10) == b"{}\n"
@@ -129,12 +130,23 @@ def test_the_end_for_the_child_is_closed_here_without_a_word() -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.parametrize("framing", ["length", "lines", "content-length", "u32be"])
+def test_a_program_of_any_kind_gets_a_socket_that_waits(framing: str) -> None:
+    ours, theirs = StreamChannel.pair(framing=framing)
+    with inheritable_end(theirs) as descriptor:
+        assert os.get_blocking(descriptor) is (framing != "length")
+        kept = os.dup(descriptor)
+    assert not os.get_blocking(ours.handle())
+    ours.close()
+    os.close(kept)
+
+
 def test_both_agree_on_a_ring() -> None:
     ours, theirs = StreamChannel.pair()
     options = Options(capacity=8192)
     place = place_of(os.dup(theirs.handle()), options, ring=True)
     theirs.abandon()
-    child = Background(lambda: greet_parent(place, options, HANG))
+    child = Background(lambda: Greeting(place, options).advance(HANG))
     answered = answer_child(ours, options, HANG, lambda: False, [])
     assert answered is not None
     opened, pid = answered
@@ -146,6 +158,25 @@ def test_both_agree_on_a_ring() -> None:
     assert opened.transport.recv_bytes(HANG) == b"through the ring"
     opened.transport.close()
     other.transport.close()
+
+
+def test_an_end_that_is_told_to_a_debugger_first_does_not_make_it_spin() -> None:
+    ours, theirs = StreamChannel.pair()
+    ready, other = socket.socketpair()
+    other.close()
+    looks = []
+
+    def has_ended() -> bool:
+        looks.append(1)
+        return len(looks) > 5
+
+    assert answer_child(ours, Options(), HANG, has_ended, [ready.fileno()]) is None
+    looks.clear()
+    with pytest.raises(ChannelTimeout):
+        answer_child(ours, Options(), 0.2, lambda: looks.append(1) is not None, [ready.fileno()])
+    assert len(looks) < 50
+    for end in (ready, ours, theirs):
+        end.close()
 
 
 def test_a_child_that_has_ended_without_a_word() -> None:
