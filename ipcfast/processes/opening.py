@@ -13,7 +13,7 @@ from ipcfast._native.stream_channel import StreamChannel
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.listener import channel_of
 from ipcfast.errors import ChannelTimeout, ChildExited, ConnectError, Disconnected, IoError
-from ipcfast.processes.process import Process
+from ipcfast.processes.process import EXIT_UNKNOWN, Process
 from ipcfast.transports.acceptor import Acceptor
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import OWN_FRAMING, Opened, Options
@@ -25,6 +25,7 @@ __all__ = ["ByName", "Inherited", "Opening", "OverStdio"]
 HANG_UP_SECONDS = 1.0
 # How often a host that waits for a client by name looks whether its child is still there.
 LOOK_SECONDS = 0.05
+CALL_AND_STAY = "call ipcfast.connect_parent() and not give up before child.channel is used here"
 
 
 class Opening(Protocol):
@@ -75,7 +76,7 @@ class Inherited:
             except ChannelTimeout:
                 raise ConnectError(
                     f"{process!r} has closed the connection that it inherited, and runs: its program must "
-                    "call ipcfast.connect_parent(), and programs between must leave descriptors open"
+                    f"{CALL_AND_STAY}, and programs between must leave descriptors open"
                 ) from error
             raise exited(process) from error
         if answered is None:
@@ -191,8 +192,10 @@ def exited(process: Process) -> ChildExited:
     """Return the error for a child that ended too early."""
     code = process.wait()
     how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
+    if code == EXIT_UNKNOWN:
+        how += ", or with one that is unknown because somebody else here has waited for it (SIGCHLD?),"
     return ChildExited(
-        f"{process!r} ended {how} before it connected: its program must call ipcfast.connect_parent(), "
-        "and its stderr may say what went wrong",
+        f"{process!r} ended {how} before it connected: its program must {CALL_AND_STAY}, and its stderr may "
+        "say what went wrong",
         exit_code=code,
     )

@@ -18,11 +18,11 @@ from subprocess import DEVNULL, PIPE, STDOUT
 from types import TracebackType
 from typing import IO, Any, TypeVar, Union
 
-from ipcfast._native.process import NULL_DEVICE, ChildProcess
+from ipcfast._native.process import EXIT_UNKNOWN, NULL_DEVICE, ChildProcess
 from ipcfast.errors import ChannelTimeout
 from ipcfast.processes.spawner import start_child
 
-__all__ = ["DEVNULL", "PIPE", "STDOUT", "Arguments", "Environment", "Process", "Standard"]
+__all__ = ["DEVNULL", "EXIT_UNKNOWN", "PIPE", "STDOUT", "Arguments", "Environment", "Process", "Standard"]
 
 Text = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 Arguments = Union[Text, Sequence[Text]]
@@ -39,9 +39,10 @@ class Process:
     """Start a program, wait for it, signal it, as ``subprocess.Popen`` does.
 
     The child leads a session of its own, so that Ctrl-C at the terminal reaches this process only, and the
-    child's whole tree can be ended. It inherits the standard handles and ``inherited``, nothing else;
-    signals are as after a fresh start. On Linux the kernel kills it when this process ends, however that
-    happens, and whichever thread has started it; a program that runs as another user (setuid) loses that.
+    child's whole tree can be ended. It inherits the standard handles and ``inherited``, nothing else. No
+    signal is blocked, and none is ignored but those that this process ignores, without SIGPIPE, SIGXFSZ and
+    SIGCHLD. On Linux the kernel kills it when this process ends, however that happens, and whichever thread
+    has started it; a program that runs as another user (setuid) loses that.
 
     Threads: every method may be called from any thread. After a fork the process stays the parent's: in the
     forked child every call but ``pid`` and ``args`` raises IoError.
@@ -49,10 +50,11 @@ class Process:
     Args:
         args: The program and its arguments, or a program alone. Looked for in PATH (that of ``env`` where
             given) unless it has a slash; a relative path counts from ``cwd``.
-        stdin: None for this process' own, PIPE, DEVNULL, a descriptor, or a file.
+        stdin: None for this process' own (the null device where that is closed, or has become a descriptor
+            that no child inherits), PIPE, DEVNULL, a descriptor, or a file.
         stdout: Likewise.
         stderr: Likewise, or STDOUT.
-        env: The whole environment; None for this process' own.
+        env: The whole environment; None for ``os.environ``.
         cwd: The directory to start in.
         inherited: Descriptors, 3 or more, that the child gets under the same numbers.
         new_session: False leaves the child in our session and process group.
@@ -86,8 +88,9 @@ class Process:
         arguments = [encoded(text) for text in texts]
         if not arguments:
             raise ValueError("args is empty: it must name the program at least")
-        programs = candidates(arguments[0], env)
-        environment = None if env is None else encoded_environment(env)
+        named = named_environment(env)
+        programs = candidates(arguments[0], named)
+        environment = encoded_environment(named)
         directory = None if cwd is None else encoded(cwd)
         with ExitStack() as theirs, ExitStack() as ours:
             standard = self._open_standard(stdin, stdout, stderr, theirs, ours)
@@ -117,7 +120,7 @@ class Process:
             elif wanted == DEVNULL:
                 handles.append(NULL_DEVICE)
             elif wanted == STDOUT and name == "stderr":
-                handles.append(1 if handles[1] is None else handles[1])
+                handles.append(own_stdout() if handles[1] is None else handles[1])
             elif wanted == PIPE:
                 reading, writing = os.pipe()
                 child_end, our_end = (reading, writing) if name == "stdin" else (writing, reading)
@@ -137,14 +140,16 @@ class Process:
         """A handle that becomes ready when the process has ended: for select, asyncio and ``wait_any``.
 
         Raises:
-            IoError: The system has none (Linux before 5.3).
+            IoError: There is none: the system knows no such thing (Linux before 5.3), had no descriptor left,
+                or has kept nothing of a process that ended at once (SIGCHLD is ignored).
         """
         return self.native.handle()
 
     def poll(self) -> int | None:
         """Return the exit code, minus the signal that ended it, or None while it runs.
 
-        255 stands for an end that the system has told somebody else (SIGCHLD is ignored, say).
+        255 (EXIT_UNKNOWN) stands for an end that the system has told somebody else (SIGCHLD is ignored, or
+        another library waits for any child).
         """
         if self.returncode is None:
             self.returncode = self.native.poll()
@@ -219,6 +224,24 @@ def _collect_unwaited() -> None:
                 _unwaited.remove(native)
 
 
+def own_stdout() -> int:
+    """Return what a child inherits as its standard output."""
+    try:
+        return 1 if os.get_inheritable(1) else NULL_DEVICE
+    except OSError:  # it is closed
+        return NULL_DEVICE
+
+
+def named_environment(environment: Environment | None) -> dict[str, Any]:
+    """Return an environment by names that are text; for None this process' own, as Python knows it.
+
+    Of this process' own without a name that is empty, as some programs hand on and none can be started with.
+    """
+    if environment is None:
+        return {name: value for name, value in os.environ.items() if name}
+    return {os.fsdecode(name): value for name, value in environment.items()}
+
+
 def encoded(text: Text) -> bytes:
     """Return a text as the system takes it.
 
@@ -246,9 +269,9 @@ def encoded_environment(environment: Environment) -> list[bytes]:
     return variables
 
 
-def candidates(program: bytes, environment: Environment | None) -> list[bytes]:
+def candidates(program: bytes, environment: dict[str, Any]) -> list[bytes]:
     """Return the paths to try for a program: itself where it has a slash, else one in each part of PATH."""
     if os.path.dirname(program):
         return [program]
-    directories = os.get_exec_path(None if environment is None else dict(environment))
+    directories = os.get_exec_path(environment)
     return [os.path.join(os.fsencode(directory), program) for directory in directories]

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,13 +14,23 @@ from ipcfast.channels.local_socket import FRAMING, PREFIX
 from ipcfast.channels.parent import CHANNEL_ALIAS, CHANNEL_VARIABLE
 from ipcfast.errors import ChannelClosed, ChannelTimeout
 from ipcfast.processes.opening import ByName, Inherited, Opening, OverStdio
-from ipcfast.processes.process import DEVNULL, PIPE, Arguments, Environment, Process, Standard, Text
+from ipcfast.processes.process import (
+    DEVNULL,
+    PIPE,
+    Arguments,
+    Environment,
+    Process,
+    Standard,
+    Text,
+    named_environment,
+)
 from ipcfast.processes.tree import terminate_tree
 from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.address import parse_address
-from ipcfast.transports.contract import OWN_FRAMING, Options
+from ipcfast.transports.contract import OWN_FRAMING, Options, checked_timeout
 from ipcfast.transports.inherited import Place, inheritable_end, place_of
 from ipcfast.transports.stream import stream_pair
+from ipcfast.transports.turn import Turn
 
 __all__ = ["Child", "spawn"]
 
@@ -46,7 +54,7 @@ class Child:
         self._process = process
         self._opening = opening
         self._timeout = timeout
-        self._lock = threading.Lock()
+        self._turn = Turn("child.channel")
         self._channel: IpcChannel | None = None
         self._is_closed = False
 
@@ -59,14 +67,23 @@ class Child:
             ChannelTimeout: It has not called ``connect_parent`` within the timeout that ``spawn`` was
                 given. It still may: use the channel again.
             ConnectError: It hung up, or nothing could be agreed on with it.
-            ChannelClosed: ``close`` was called before.
+            ChannelClosed: ``close`` was called before; or this is a forked child of the process that has
+                spawned it.
+            IpcChannelError: Called by a signal handler that has interrupted this.
         """
-        with self._lock:
-            if self._channel is None:
-                if self._is_closed:
-                    raise ChannelClosed(f"the channel to {self!r} was closed before the child had connected")
-                self._channel = self._opening.open(self._process, self._timeout)
-            return self._channel
+        if self._channel is None:
+            if self._process.native.is_forked:
+                raise ChannelClosed(f"the channel to {self!r} is opened by the process that has spawned it")
+            # None is no answer here: whoever waits has as much time as the one who opens it
+            self._turn.take(None, self._open, self._free_if_closed)
+        assert self._channel is not None
+        return self._channel
+
+    def _open(self) -> None:
+        if self._channel is None:
+            if self._is_closed:
+                raise ChannelClosed(f"the channel to {self!r} was closed before the child had connected")
+            self._channel = self._opening.open(self._process, self._timeout)
 
     @property
     def process(self) -> Process:
@@ -98,13 +115,26 @@ class Child:
         return terminate_tree(self._process, grace)
 
     def close(self) -> None:
-        """Close the channel. The process goes on. Idempotent, never fails."""
+        """Close the channel. The process goes on. Idempotent, never fails.
+
+        From any thread, and from a signal handler.
+        """
         self._is_closed = True
+        if self._process.native.is_forked:  # whoever opened it there is not here, and the child hears nothing
+            self._free()
+            return
         self._opening.cancel()
-        with self._lock:
-            if self._channel is not None:
-                self._channel.close()
-            self._opening.close()
+        self._turn.when_free(self._free)
+
+    def _free_if_closed(self) -> None:
+        if self._is_closed:
+            self._free()
+
+    def _free(self) -> None:
+        """When nobody opens it: close everything."""
+        if self._channel is not None:
+            self._channel.close()
+        self._opening.close()
 
     def __enter__(self: _ChildT) -> _ChildT:
         """Return the child; see the class for the end of the block."""
@@ -160,11 +190,14 @@ def spawn(
 
     The channel is made before the process and inherited without a name: nobody else can connect to it, and
     nothing is left of it. Standard output and error stay free for logs, and are this process' own unless
-    given. The child dies with this process, and leads a session of its own; see
+    given. The child leads a session of its own, and on Linux it dies with this process; elsewhere it goes on
+    until it finds the end of its channel, with Disconnected when it receives. See
     ``ipcfast.processes.process.Process``.
 
     Args:
-        args: The program and its arguments: ``[sys.executable, "worker.py"]``.
+        args: The program and its arguments: ``[sys.executable, "worker.py"]``. Inside of a host with a Python
+            of its own (Maya, Blender) ``sys.executable`` may be the host: name an interpreter then, such as
+            its ``mayapy``.
         transport: "shm" for shared memory, "local" for the socket alone, "stdio" for JSON lines over the
             child's standard input and output, as programs have it that know nothing of channels (R117). One
             that calls ``connect_parent`` may print nonetheless; what others print is passed over as noise,
@@ -173,7 +206,8 @@ def spawn(
             handshake: the channel is open at once, and the child may be any program that takes over a
             socket, found by ``IPCFAST_CHANNEL=fd:<number>?...``. With "stdio" the default is "lines".
         codec: As for ``ipcfast.listen``; the child is told.
-        env: The whole environment of the child but for the variable that names the channel; None for ours.
+        env: The whole environment of the child but for the variable that names the channel; None for
+            ``os.environ``.
         cwd: The directory to start in.
         stdin: DEVNULL unless given: None for this process' own, PIPE, a descriptor, or a file (R93).
         stdout: Likewise, but this process' own unless given.
@@ -182,7 +216,8 @@ def spawn(
             waits for ever.
         name: Listen under ``/tmp/auroraview_<name>`` in place of handing a descriptor over, from before the
             start until the child has connected, and say so in ``AURORAVIEW_IPC_CHANNEL`` as well (R90-R92).
-            For children that connect by name; clients of all sorts are served, as by ``ipcfast.listen``.
+            For children that connect by name; clients of all sorts are served, as by ``ipcfast.listen``, and
+            the first one of this user that comes is taken for the child, whichever process it is.
             ``packed_name`` of ``ipcfast.channels.factory`` gives the documents' name.
         new_session: False leaves the child in our session, where Ctrl-C at the terminal reaches it too.
         dies_with_parent: False lets the child outlive this process.
@@ -211,7 +246,8 @@ def spawn(
     limit = max(capacity, Options.capacity_limit)  # the child asks for what we say
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity, limit)
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is started
-    environment = dict(os.environ if env is None else env)
+    timeout = checked_timeout(timeout)
+    environment = named_environment(env)
     environment.pop(CHANNEL_ALIAS, None)
 
     def start(place: Place, *inherited: int) -> Process:

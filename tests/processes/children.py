@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import IO, NoReturn
 
 import ipcfast
-from ipcfast.processes.process import PIPE, Process
+from ipcfast.processes.process import PIPE, STDOUT, Process
 from ipcfast.processes.tree import terminate_tree
-from tests.peers import HANG, ROOT, say, wait_for_word
+from tests.peers import HANG, ROOT, say, until, wait_for_word
 
 __all__ = ["environment", "line_of", "program", "read_to_end"]
 
@@ -68,9 +68,9 @@ def stay() -> NoReturn:
         signal.pause()
 
 
-def echo() -> None:
+def echo(timeout: float | None = HANG) -> None:
     """Answer every message with its data, until the parent has left; then say how."""
-    channel = ipcfast.connect_parent(HANG)
+    channel = ipcfast.connect_parent(timeout)
     try:
         for message in channel:
             channel.send(ipcfast.IpcMessage("response", message.data, id=message.id))
@@ -128,6 +128,37 @@ def late() -> None:
     echo()
 
 
+def patient() -> None:
+    """Try to connect in vain, then wait as long as it takes."""
+    for _ in range(3):
+        try:
+            ipcfast.connect_parent(0.01)
+        except ipcfast.ChannelTimeout as error:
+            say(type(error).__name__)
+    echo(None)
+
+
+def closing_in_a_handler(*name: str) -> None:
+    """Wait for a child that does not come, until a signal handler has closed its channel."""
+    child = ipcfast.spawn(["/bin/sleep", "100"], timeout=None, name=name[0] if name else None)
+
+    def use_and_close(number: int, frame: object) -> None:
+        tell_error()
+        child.close()
+
+    def tell_error() -> None:
+        try:
+            _ = child.channel
+        except ipcfast.IpcChannelError as error:
+            say(type(error).__name__)
+
+    signal.signal(signal.SIGUSR1, use_and_close)
+    say("ready")
+    tell_error()
+    tell_error()
+    say(child.terminate(0))
+
+
 def deaf() -> None:
     """Close what was inherited, and stay."""
     os.closerange(3, 100)
@@ -165,6 +196,62 @@ def parent(dies: str, *roles: str) -> None:
         child.channel.send_json("hello")
         say(child.channel.recv(HANG).type)
     stay()
+
+
+def ignoring(name: str) -> None:
+    """Ignore a signal, and tell what a child ignores then."""
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+    Process(["/bin/sed", "-n", "s/SigIgn://p", "/proc/self/status"]).wait(HANG)
+
+
+def collected(way: str) -> None:
+    """Start processes whose ends are collected by somebody else, and end them all the same."""
+
+    def until_collected(process: Process) -> Process:
+        if way == "collected":
+            os.waitpid(-1, 0)
+        until(lambda: not os.path.exists(f"/proc/{process.pid}"))
+        return process
+
+    if way == "ignored":
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    say(until_collected(Process("/bin/true")).wait(HANG))
+    say(terminate_tree(until_collected(Process("/bin/true")), 0))
+    say(terminate_tree(until_collected(Process("/bin/true")), HANG))
+    child = ipcfast.spawn("/bin/true", timeout=None)
+    until_collected(child.process)
+    try:
+        _ = child.channel
+    except ipcfast.ChildExited as error:
+        phrase = "somebody else here has waited for it"
+        say(f"ChildExited: {phrase}" if phrase in str(error) else error)
+
+
+def without_standard_handles() -> None:
+    """Close what others have at 0 to 2, start children, and tell what they have there."""
+    told = os.dup(1)
+    os.closerange(0, 3)
+
+    def tell(process: Process) -> None:
+        names = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
+        os.write(told, (" ".join(name.partition(":")[0] for name in names) + "\n").encode())
+        process.kill()
+        process.wait(HANG)
+        process.close_pipes()
+
+    sleep = ["/bin/sleep", "100"]
+    tell(Process(sleep, stdin=PIPE))
+    tell(Process(sleep, stdout=PIPE))
+    tell(Process(sleep, stderr=STDOUT))
+    with ipcfast.spawn(sleep, timeout=None) as child:
+        tell(child.process)
+    with ipcfast.spawn(sleep, timeout=None, transport="local", stdin=None) as child:
+        tell(child.process)
+    with ipcfast.spawn(
+        ["/bin/sh", "-c", 'echo noise; echo noise >&2; exec "$@"', "", *program("echo")]
+    ) as child:
+        child.channel.send(ipcfast.IpcMessage("request", 8))
+        os.write(told, b"%d\n" % child.channel.recv(HANG).data)
 
 
 def from_a_thread() -> None:

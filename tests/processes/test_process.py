@@ -68,6 +68,14 @@ def test_pipes_files_and_descriptors(tmp_path: Path) -> None:
     assert Process(["/bin/sh", "-c", "echo; echo >&2"], stdout=DEVNULL, stderr=DEVNULL).wait(HANG) == 0
 
 
+def test_the_environment_is_that_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPCFAST_EXTRA", "\N{SNOWMAN}")
+    monkeypatch.setattr(os, "environ", {**os.environ, "": "of some launcher"})
+    assert output_of(["/bin/sh", "-c", "printf %s $IPCFAST_EXTRA"]).decode() == "\N{SNOWMAN}"
+    env = {"PATH": "/nowhere", b"PATH": b"/bin", b"A": "1", "A": "2"}
+    assert output_of(["sh", "-c", "echo $A; env | grep -c A="], env=env) == b"2\n1\n"
+
+
 def test_stderr_can_follow_an_inherited_stdout(capfd: pytest.CaptureFixture[str]) -> None:
     Process(["/bin/sh", "-c", "echo there >&2"], stderr=STDOUT).wait(HANG)
     assert capfd.readouterr() == ("there\n", "")
@@ -94,7 +102,15 @@ def test_signals_are_as_after_a_fresh_start() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
     blocked, ignored = (int(line.split()[1], 16) for line in text.splitlines())
     assert blocked == 0
-    assert not ignored & (1 << (signal.SIGPIPE - 1))
+    assert not ignored
+
+
+@pytest.mark.parametrize(("number", "stays"), [("SIGHUP", True), ("SIGCHLD", False), ("SIGXFSZ", False)])
+def test_what_this_process_ignores(number: str, stays: bool) -> None:
+    """As nohup has it for SIGHUP; but a child wants to hear of its own children."""
+    with Process(program("ignoring", number), env=environment(), stdout=PIPE) as process:
+        ignored = int(read_to_end(process.stdout), 16)
+    assert bool(ignored & (1 << (getattr(signal, number) - 1))) is stays
 
 
 @pytest.mark.parametrize(
@@ -184,6 +200,20 @@ def test_the_end_is_told_by_code_and_signal() -> None:
     with Process(["/bin/sleep", "100"]) as process:
         process.send_signal(signal.SIGUSR1)
     assert process.returncode == -signal.SIGUSR1
+
+
+@pytest.mark.parametrize("way", ["ignored", "collected"])
+def test_an_end_that_somebody_else_has_collected(way: str) -> None:
+    with Process(program("collected", way), env=environment(), stdout=PIPE) as process:
+        lines = read_to_end(process.stdout).decode().splitlines()
+    assert lines == [str(module.EXIT_UNKNOWN)] * 3 + ["ChildExited: somebody else here has waited for it"]
+
+
+def test_closed_standard_handles_are_the_null_device() -> None:
+    with Process(program("without_standard_handles"), env=environment(), stdout=PIPE) as process:
+        told = read_to_end(process.stdout).decode().splitlines()
+    null = "/dev/null /dev/null /dev/null"
+    assert told == [f"pipe {null[10:]}", f"/dev/null pipe {null[20:]}", null, null, null, "8"]
 
 
 def test_several_threads_wait_for_one_process() -> None:

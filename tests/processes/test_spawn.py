@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import select
 import signal
 import sys
 from pathlib import Path
@@ -195,7 +196,7 @@ def test_a_child_that_ends_before_it_connects_is_told_at_once(
             with pytest.raises(ipcfast.ChildExited) as caught:
                 _ = child.channel
             assert caught.value.exit_code == code
-            assert f"signal {-code}" if code < 0 else f"exit code {code}" in str(caught.value)
+            assert (f"by signal {-code} " if code < 0 else f"exit code {code} ") in str(caught.value)
 
 
 def test_a_fork_that_holds_the_connection_does_not_hide_the_end() -> None:
@@ -225,6 +226,13 @@ def is_there(child: ipcfast.Child) -> bool:
         return False
 
 
+def test_a_child_that_comes_early_is_there_when_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with spawn("patient") as child:
+        for _ in range(3):
+            assert line_of(child.process.stdout) == "ChannelTimeout"
+        assert ask(child, 6) == 6
+
+
 def test_a_child_that_hangs_up_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ipcfast.processes.opening.HANG_UP_SECONDS", 0.05)
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.05)
@@ -232,6 +240,49 @@ def test_a_child_that_hangs_up_and_stays(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(ipcfast.ConnectError, match="has closed the connection"):
             _ = child.channel
         child.terminate(0)
+
+
+@pytest.mark.parametrize("options", [{}, NAMED[0]], ids=str)
+def test_a_signal_handler_may_close_what_it_has_interrupted(options: dict[str, str], own_name: str) -> None:
+    if options:
+        options = {"name": own_name}
+    with Process(
+        program("closing_in_a_handler", *options.values()), env=environment(), stdout=PIPE
+    ) as process:
+        assert line_of(process.stdout) == "ready"
+        until_asleep(process.pid)
+        process.send_signal(signal.SIGUSR1)
+        lines = read_to_end(process.stdout).decode().splitlines()
+    kind = "ChannelClosed" if options else "ShuttingDown"
+    assert lines == ["IpcChannelError", kind, "ChannelClosed", "-9"]
+
+
+def test_a_fork_while_another_thread_waits_for_the_child() -> None:
+    with spawn("late", timeout=None, stdin=PIPE) as child:
+        waiting = Background(lambda: child.channel)
+        until(lambda: waiting.native_id is not None)
+        until_asleep(os.getpid(), waiting.native_id)
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            try:
+                _ = child.channel
+            except BaseException as error:
+                os.write(writing, type(error).__name__.encode())
+            child.__exit__(None, None, None)
+            os.close(writing)
+            os._exit(0)
+        os.close(writing)
+        for due in (b"ChannelClosed", b""):  # and the end of the block has not waited either
+            assert select.select([reading], [], [], HANG)[0]
+            assert os.read(reading, 100) == due
+        os.close(reading)
+        os.waitpid(process, 0)
+        assert child.process.stdin is not None
+        child.process.stdin.write(b"\n")
+        child.process.stdin.flush()
+        assert waiting.result() is child.channel
+        assert ask(child, 7) == 7
 
 
 @pytest.mark.parametrize("end", ["close", "terminate"])
@@ -341,6 +392,13 @@ def test_several_children_from_several_threads() -> None:
     assert [thread.result() for thread in threads] == list(range(6))
 
 
+def test_names_of_variables_may_be_bytes() -> None:
+    env = {os.fsencode(name): os.fsencode(value) for name, value in environment().items()}
+    stale = {b"IPCFAST_CHANNEL": b"stale", b"AURORAVIEW_IPC_CHANNEL": "stale"}
+    with spawn("echo", env={**env, **stale}) as child:
+        assert ask(child, 9) == 9
+
+
 # ---- by name
 
 
@@ -395,13 +453,15 @@ def test_a_child_by_name_that_does_not_come(own_name: str) -> None:
         {"codec": "morse"},
         {"name": "a/b"},
         {"stdout": -9},
+        {"timeout": "5"},
+        {"timeout": float("nan")},
     ],
     ids=str,
 )
 def test_options_that_are_none(options: dict[str, Any]) -> None:
     gc.collect()
     before = open_descriptors()
-    with pytest.raises(ValueError, match=r".{10}"):
+    with pytest.raises((ValueError, TypeError), match=r".{10}"):
         ipcfast.spawn(["/bin/true"], **options)
     gc.collect()
     assert open_descriptors() == before
