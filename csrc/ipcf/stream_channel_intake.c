@@ -321,12 +321,14 @@ static bool has_goodbye_ahead(const ipcf_stream_channel *channel)
     return false;
 }
 
-/* No more bytes will come, or a goodbye has: note which, whatever still lies before. */
+/* No more bytes will come, or a goodbye has: note which, whatever still lies before. A
+ * framing without goodbyes ends in good order behind a whole message: the receive that
+ * takes the last of what has come finds out. */
 static void note_end(ipcf_stream_channel *channel)
 {
     if (has_goodbye_ahead(channel))
         ipcf_channel_note_ending(&channel->base, IPCF_ENDING_GOODBYE);
-    else
+    else if (channel->decoder.framing == IPCF_FRAMING_LENGTH || held(channel) == 0)
         (void)ipcf_intake_ended(channel, NULL);
 }
 

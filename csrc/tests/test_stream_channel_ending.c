@@ -294,22 +294,50 @@ static void foreign_wires_have_no_goodbye(void)
 {
     static const struct {
         const char *text;
+        size_t count;
         ipcf_ending due;
-    } cases[] = {{"", IPCF_ENDING_UNKNOWN},
-                 {"{}\n", IPCF_ENDING_UNKNOWN},
-                 {"{}\n{", IPCF_ENDING_DIED}};
-    for (size_t i = 0; i < 3; i++) {
-        ipcf_stream_channel channel;
-        ipcf_channel_options options = options_with(IPCF_FRAMING_LINES);
-        int raw = open_raw(&channel, &options);
-        say_text(raw, cases[i].text);
-        close(raw);
-        if (i > 0)
-            check_receive(&channel, "{}");
-        CHECK_STATUS(receive_status(&channel), IPCF_DISCONNECTED);
-        CHECK(ending_of(&channel) == cases[i].due);
-        ipcf_channel_destroy(&channel.base);
-    }
+    } cases[] = {{"", 0, IPCF_ENDING_UNKNOWN},
+                 {"{}\n", 1, IPCF_ENDING_UNKNOWN},
+                 {"{}\n{}\n", 2, IPCF_ENDING_UNKNOWN},
+                 {"{}\n{", 1, IPCF_ENDING_DIED}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int sends_first = 0; sends_first < 2; sends_first++) {
+            ipcf_stream_channel channel;
+            ipcf_channel_options options = options_with(IPCF_FRAMING_LINES);
+            int raw = open_raw(&channel, &options);
+            say_text(raw, cases[i].text);
+            close(raw);
+            if (sends_first)
+                CHECK_STATUS(
+                    send_until(&channel, IPCF_KIND_BYTES, "x", 1, hang_bound()),
+                    IPCF_DISCONNECTED);
+            for (size_t taken = 0; taken < cases[i].count; taken++) {
+                CHECK(ending_of(&channel) == IPCF_ENDING_NONE);
+                check_receive(&channel, "{}");
+            }
+            CHECK_STATUS(receive_status(&channel), IPCF_DISCONNECTED);
+            CHECK(ending_of(&channel) == cases[i].due);
+            ipcf_channel_destroy(&channel.base);
+        }
+}
+
+/* A send that waits takes in what comes, up to the end. */
+static void a_waiting_send_does_not_take_unread_messages_for_a_death(void)
+{
+    ipcf_stream_channel channel;
+    ipcf_channel_options options = options_with(IPCF_FRAMING_LINES);
+    int raw = open_raw(&channel, &options);
+    fill_up(&channel);
+    say_text(raw, "{}\n");
+    CHECK(shutdown(raw, SHUT_WR) == 0);
+    CHECK_STATUS(send_until(&channel, IPCF_KIND_BYTES, "x", 1, ipcf_deadline_in(0.001)),
+                 IPCF_TIMEOUT);
+    CHECK(ending_of(&channel) == IPCF_ENDING_NONE);
+    check_receive(&channel, "{}");
+    CHECK_STATUS(receive_status(&channel), IPCF_DISCONNECTED);
+    CHECK(ending_of(&channel) == IPCF_ENDING_UNKNOWN);
+    ipcf_channel_destroy(&channel.base);
+    close(raw);
 }
 
 /* Unread bytes at this end make the kernel reset the other: what we sent must still
@@ -398,6 +426,7 @@ int main(void)
     RUN(a_goodbye_is_told_from_a_death);
     RUN(the_end_counts_as_something_to_receive);
     RUN(foreign_wires_have_no_goodbye);
+    RUN(a_waiting_send_does_not_take_unread_messages_for_a_death);
     RUN(unread_bytes_do_not_cost_the_peer_anything);
     RUN(no_goodbye_in_mid_frame);
     RUN(a_goodbye_ends_sending_too);

@@ -143,6 +143,22 @@ def test_lines_that_only_look_like_json_are_noise_too() -> None:
         assert channel.noise_count == 203
 
 
+@pytest.mark.parametrize("framing", TEXT_FRAMINGS)
+def test_a_send_that_finds_the_peer_gone_takes_no_unread_message_for_a_death(framing: str) -> None:
+    one, other = ipcfast.pair("stdio", framing=framing)
+    with one, other:
+        for number in range(2):
+            one.send_json(number)
+        one.close()
+        with pytest.raises(Disconnected) as caught:
+            other.send_json("x")
+        assert caught.value.peer_died is None
+        assert [other.recv_json(HANG), other.recv_json(HANG)] == [0, 1]
+        with pytest.raises(Disconnected) as caught:
+            other.recv_json(HANG)
+        assert caught.value.peer_died is None
+
+
 def test_json_that_is_no_message_is_told() -> None:
     with reading() as (channel, writing):
         os.write(writing, b"[1]\n{}\n")
