@@ -63,12 +63,15 @@ IPCF_MUST_CHECK ipcf_status ipcf_stream_adopt(ipcf_handle handle, ipcf_stream *s
  * output, or the other ends of a child's). On failure both stay the caller's. INVALID:
  * the same one twice, one that is not open for its direction, or of another kind.
  *
- * Nothing blocks, and nobody else is made to not block. O_NONBLOCK belongs to the open
- * file, which other processes may have too (a terminal, a pipe that was inherited). So
- * it is not used on sockets; pipes, FIFOs and terminals are opened a second time where
- * the system can do that; and else it is set, and taken back by shut_down and close. A
- * process that is killed leaves it set then. Files and other things that cannot be
- * waited for are always ready.
+ * O_NONBLOCK belongs to the open file, which other processes may have too (a terminal, a
+ * pipe that was inherited): it is never set nor cleared here. Sockets are asked not to
+ * wait in each call; pipes, FIFOs and terminals are opened a second time where the system
+ * can do that (not those of other users, nor without /proc, nor the master's side of a
+ * terminal; on macOS terminals only). Of all else the system is asked before each call
+ * whether it would block, and little is written at once. Only there a call can block:
+ * while a third one, who reads or writes the same thing, has come in between. Files
+ * and other things that cannot be waited for are always ready. On macOS whoever shares
+ * a pipe or a socket that is written to gets no SIGPIPE for it any more either.
  *
  * shut_down gives both open files back: the peer reads the end, and its writes fail,
  * unless somebody else has them too. The end of what is read is the peer's end. The

@@ -1,111 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Streams over two descriptors: pipes, FIFOs, sockets, terminals and files, shared with
- * other processes or not.
+ * Streams over two descriptors: pipes, FIFOs, sockets, terminals and files.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <termios.h>
 
 #include "ipcf/ready_set.h"
-#include "ipcf/stream.h"
 #include "ipcf/testing.h"
-#include "tests/processes.h"
-
-/* ---- what the tests are made of -------------------------------------------------- */
-
-/* Two streams that are connected, over two pipes. */
-static void open_over_pipes(ipcf_stream *one, ipcf_stream *other)
-{
-    int there[2], back[2];
-    CHECK(pipe(there) == 0 && pipe(back) == 0);
-    CHECK_OK(ipcf_stream_adopt_pair(back[0], there[1], one, NULL));
-    CHECK_OK(ipcf_stream_adopt_pair(there[0], back[1], other, NULL));
-}
-
-static ipcf_status write_text(ipcf_stream *stream, const char *text)
-{
-    size_t put;
-    ipcf_piece pieces[] = {{text, 1}, {text + 1, strlen(text) - 1}};
-    ipcf_status status = ipcf_stream_try_write(stream, pieces, 2, &put, NULL);
-    CHECK(put == (status == IPCF_OK ? strlen(text) : 0));
-    return status;
-}
-
-static ipcf_status read_status(ipcf_stream *stream)
-{
-    char data[64];
-    size_t got = 1;
-    ipcf_status status = ipcf_stream_try_read(stream, data, sizeof data, &got, NULL);
-    CHECK((got > 0) == (status == IPCF_OK));
-    return status;
-}
-
-static void expect_text(ipcf_stream *stream, const char *text)
-{
-    char data[256];
-    size_t got;
-    wait_until_ready(ipcf_stream_arm_read(stream));
-    CHECK_OK(ipcf_stream_try_read(stream, data, sizeof data, &got, NULL));
-    CHECK(got == strlen(text) && memcmp(data, text, got) == 0);
-}
-
-static void talk(ipcf_stream *one, ipcf_stream *other)
-{
-    CHECK_STATUS(read_status(one), IPCF_AGAIN);
-    CHECK_OK(write_text(one, "there"));
-    CHECK_OK(write_text(other, "back"));
-    expect_text(other, "there");
-    expect_text(one, "back");
-    CHECK_STATUS(read_status(other), IPCF_AGAIN);
-}
-
-static void fill_up(ipcf_stream *stream)
-{
-    static char block[4096];
-    ipcf_piece piece = {block, sizeof block};
-    size_t put;
-    ipcf_status status;
-    do
-        status = ipcf_stream_try_write(stream, &piece, 1, &put, NULL);
-    while (status == IPCF_OK);
-    CHECK_STATUS(status, IPCF_AGAIN);
-}
-
-static bool is_blocking(int handle)
-{
-    int flags = fcntl(handle, F_GETFL);
-    CHECK(flags >= 0);
-    return (flags & O_NONBLOCK) == 0;
-}
-
-static bool can_be_written(ipcf_stream *stream)
-{
-    ipcf_wait_item item = {.handle = ipcf_stream_arm_write(stream),
-                           .for_writing = true};
-    return ipcf_wait(&item, 1, IPCF_NO_WAIT, NULL) == IPCF_OK;
-}
-
-/* The two sides of a terminal that leaves what it is told alone. */
-static void open_terminal(int *master, int *slave)
-{
-    struct termios raw;
-    *master = posix_openpt(O_RDWR | O_NOCTTY);
-    CHECK(*master >= 0 && grantpt(*master) == 0 && unlockpt(*master) == 0);
-    *slave = open(ptsname(*master), O_RDWR | O_NOCTTY);
-    CHECK(*slave >= 0 && tcgetattr(*slave, &raw) == 0);
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    raw.c_oflag &= ~(tcflag_t)OPOST;
-    raw.c_iflag &= ~(tcflag_t)ICRNL;
-    CHECK(tcsetattr(*slave, TCSANOW, &raw) == 0);
-}
-
-static int duplicate(int handle)
-{
-    int made = dup(handle);
-    CHECK(made >= 0);
-    return made;
-}
+#include "tests/stream_ends.h"
 
 /* ---- bytes ----------------------------------------------------------------------- */
 
@@ -205,6 +107,28 @@ static void large_writes_are_partial_and_lose_nothing(void)
     free(data);
 }
 
+static void gathered_writes_may_be_short(void)
+{
+    static const char text[] = "a text that goes out in several parts";
+    ipcf_stream one, other;
+    unsigned writes = 0;
+    size_t put, size = strlen(text);
+    open_over_pipes(&one, &other);
+    ipcf_test_shorten(7);
+    for (size_t at = 0; at < size; at += put, ++writes) {
+        size_t half = (size - at) / 2;
+        const ipcf_piece pieces[] = {{text + at, half},
+                                     {text + at + half, size - at - half}};
+        CHECK_OK(ipcf_stream_try_write(&one, pieces, 2, &put, NULL));
+        CHECK(put > 0 && put <= size - at);
+    }
+    ipcf_test_shorten(0);
+    CHECK(writes > 1);
+    expect_text(&other, text);
+    ipcf_stream_close(&one);
+    ipcf_stream_close(&other);
+}
+
 /* ---- kinds of descriptors -------------------------------------------------------- */
 
 static void a_fifo_carries_bytes(void)
@@ -287,23 +211,6 @@ static void the_null_device_has_ended_and_takes_all(void)
     ipcf_stream_close(&stream);
 }
 
-static void a_terminal_is_left_as_it_was(void)
-{
-    int master, slave;
-    ipcf_stream program, user;
-    open_terminal(&master, &slave);
-    int shell = duplicate(slave); /* of the same open file, as a shell's is */
-    int user_too = duplicate(master);
-    CHECK_OK(ipcf_stream_adopt_pair(slave, duplicate(slave), &program, NULL));
-    CHECK_OK(ipcf_stream_adopt_pair(master, duplicate(master), &user, NULL));
-    talk(&program, &user);
-    ipcf_stream_close(&program);
-    CHECK(is_blocking(shell));
-    ipcf_stream_close(&user);
-    CHECK(is_blocking(user_too));
-    CHECK(close(shell) == 0 && close(user_too) == 0);
-}
-
 static void a_terminals_hang_up_is_an_end(void)
 {
     int master, slave;
@@ -321,54 +228,6 @@ static void a_terminals_hang_up_is_an_end(void)
     ipcf_stream_close(&program);
 }
 
-/* ---- sharing ---------------------------------------------------------------------- */
-
-/* A grandchild that inherited our standard streams: it expects to block, and its
- * blocking must not become ours. */
-static void read_a_byte(void *argument)
-{
-    int handle = *(int *)argument;
-    char byte;
-    CHECK(read(handle, &byte, 1) == 1 && byte == 'b');
-}
-
-static void a_pipe_that_is_shared_with_a_child_keeps_blocking_there(void)
-{
-    ipcf_stream stream;
-    int in[2], out[2];
-    CHECK(pipe(in) == 0 && pipe(out) == 0);
-    int shared = duplicate(in[0]);
-    CHECK_OK(ipcf_stream_adopt_pair(in[0], out[1], &stream, NULL));
-    CHECK_STATUS(read_status(&stream), IPCF_AGAIN);
-    CHECK(is_blocking(shared));
-    ipcf_stream_close(&stream);
-    CHECK(is_blocking(shared));
-    pid_t child = start_process(read_a_byte, &shared);
-    CHECK(write(in[1], "b", 1) == 1);
-    finish_process(child);
-    CHECK(close(shared) == 0 && close(in[1]) == 0 && close(out[0]) == 0);
-}
-
-/* Without /proc, say: the flag is set for all, and taken back. */
-static void where_nothing_can_be_opened_twice_the_flag_is_set(void)
-{
-    ipcf_stream stream;
-    int in[2], out[2];
-    CHECK(pipe(in) == 0 && pipe(out) == 0);
-    int shared = duplicate(out[1]);
-    CHECK(write(in[1], "x", 1) == 1);
-    ipcf_test_fail_at("reopen", 2, ENOENT);
-    CHECK_OK(ipcf_stream_adopt_pair(in[0], out[1], &stream, NULL));
-    CHECK(!ipcf_test_fault_is_due() && !is_blocking(shared));
-    fill_up(&stream);
-    expect_text(&stream, "x");
-    CHECK_STATUS(read_status(&stream), IPCF_AGAIN);
-    ipcf_stream_shut_down(&stream);
-    CHECK(is_blocking(shared)); /* shut_down is enough */
-    ipcf_stream_close(&stream);
-    CHECK(close(shared) == 0 && close(in[1]) == 0 && close(out[0]) == 0);
-}
-
 static void interruptions_and_refusals_are_told_apart(void)
 {
     ipcf_stream one, other;
@@ -383,44 +242,6 @@ static void interruptions_and_refusals_are_told_apart(void)
     CHECK_STATUS(write_text(&one, "xx"), IPCF_OS_ERROR);
     ipcf_stream_close(&one);
     ipcf_stream_close(&other);
-}
-
-static void a_full_pipe_that_is_shared_does_not_block_us(void)
-{
-    ipcf_stream stream;
-    int there[2], back[2];
-    CHECK(pipe(there) == 0 && pipe(back) == 0);
-    int shared = duplicate(there[1]);
-    CHECK_OK(ipcf_stream_adopt_pair(back[0], there[1], &stream, NULL));
-    CHECK(fcntl(shared, F_SETFL, 0) == 0); /* as another process may do at any time */
-    fill_up(&stream);
-    CHECK(!can_be_written(&stream));
-    ipcf_stream_close(&stream);
-    CHECK(is_blocking(shared));
-    CHECK(close(shared) == 0 && close(there[0]) == 0 && close(back[1]) == 0);
-}
-
-static void close_in_child(void *argument)
-{
-    ipcf_stream *stream = argument;
-    ipcf_stream_close(stream);
-}
-
-/* A terminal's master cannot be opened twice, so its flag is set for all who have it. */
-static void a_forked_child_takes_no_flags_back(void)
-{
-    int master, slave;
-    ipcf_stream user;
-    open_terminal(&master, &slave);
-    int shared = duplicate(master);
-    CHECK_OK(ipcf_stream_adopt_pair(master, duplicate(master), &user, NULL));
-    CHECK(!is_blocking(shared));
-    run_process(close_in_child, &user);
-    CHECK(!is_blocking(shared));
-    CHECK_STATUS(read_status(&user), IPCF_AGAIN);
-    ipcf_stream_close(&user);
-    CHECK(is_blocking(shared));
-    CHECK(close(shared) == 0 && close(slave) == 0);
 }
 
 /* ---- ends ------------------------------------------------------------------------ */
@@ -552,28 +373,56 @@ static void what_does_not_fit_is_refused(void)
     CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
 }
 
+/* As macOS says of a socket that has been shut down. */
+static void a_socket_that_has_ended_can_still_be_read(void)
+{
+    ipcf_stream stream;
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    CHECK(write(ends[1], "last", 4) == 4 && close(ends[1]) == 0);
+    ipcf_test_fail_at("silence", 1, EINVAL);
+    CHECK_OK(ipcf_stream_adopt_pair(ends[0], duplicate(ends[0]), &stream, NULL));
+    expect_text(&stream, "last");
+    CHECK_STATUS(read_status(&stream), IPCF_DISCONNECTED);
+    CHECK_STATUS(write_text(&stream, "xx"), IPCF_DISCONNECTED);
+    ipcf_stream_shut_down(&stream);
+    ipcf_stream_close(&stream);
+}
+
+static void a_refusal_at_the_very_end_leaves_nothing(void)
+{
+    ipcf_stream stream;
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    size_t before = open_descriptors();
+    ipcf_test_fail_at("silence", 1, ENOTSUP);
+    CHECK_STATUS(ipcf_stream_adopt_pair(ends[0], ends[1], &stream, NULL),
+                 IPCF_OS_ERROR);
+    CHECK(open_descriptors() == before && stream.ends == NULL);
+    CHECK(write(ends[1], "x", 1) == 1);
+    CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
+}
+
 int main(void)
 {
     size_t before = open_descriptors();
     RUN(bytes_go_both_ways_over_pipes);
     RUN(handles_cannot_travel);
     RUN(large_writes_are_partial_and_lose_nothing);
+    RUN(gathered_writes_may_be_short);
     RUN(a_fifo_carries_bytes);
     RUN(sockets_keep_their_flags);
     RUN(a_file_is_always_ready);
     RUN(the_null_device_has_ended_and_takes_all);
-    RUN(a_terminal_is_left_as_it_was);
     RUN(a_terminals_hang_up_is_an_end);
-    RUN(a_pipe_that_is_shared_with_a_child_keeps_blocking_there);
-    RUN(where_nothing_can_be_opened_twice_the_flag_is_set);
     RUN(interruptions_and_refusals_are_told_apart);
-    RUN(a_full_pipe_that_is_shared_does_not_block_us);
-    RUN(a_forked_child_takes_no_flags_back);
     RUN(shutting_down_ends_both_directions);
     RUN(an_end_before_we_came_is_noticed);
     RUN(sigpipe_is_never_raised);
     RUN(shut_down_may_come_from_any_thread);
     RUN(what_does_not_fit_is_refused);
+    RUN(a_socket_that_has_ended_can_still_be_read);
+    RUN(a_refusal_at_the_very_end_leaves_nothing);
     CHECK(open_descriptors() == before);
     return 0;
 }

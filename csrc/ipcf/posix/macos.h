@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -162,13 +163,19 @@ static inline ssize_t ipcf_os_write_quietly(int handle, const void *data, size_t
     return write(handle, data, size);
 }
 
-/* Nothing here opens what is behind a descriptor anew: /dev/fd only duplicates. */
+/* Open the terminal behind a descriptor once more, non-blocking: an open file of our
+ * own, whose flags nobody shares. -1 where that cannot be had, as for pipes: /dev/fd only
+ * duplicates. The caller compares what it is. */
 static inline int ipcf_os_reopen(int handle, int access)
 {
-    (void)handle;
-    (void)access;
-    errno = ENOTSUP;
-    return -1;
+    char path[128]; /* the size that TIOCPTYGNAME fills */
+    /* the master's side of a terminal has the other side's name */
+    if (ioctl(handle, TIOCPTYGNAME, path) == 0 ||
+        ttyname_r(handle, path, sizeof path) != 0) {
+        errno = ENXIO;
+        return -1;
+    }
+    return open(path, access | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 }
 
 /* ---- memory ---------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,22 +18,28 @@
 #include "ipcf/ready_set.h"
 #include IPCF_SYSTEM_HEADER
 
+/* What a terminal takes without blocking when it can be written to at all; of pipes
+ * that is PIPE_BUF. */
+#define DEVICE_STEP ((size_t)256)
+
 typedef struct stream_end {
     ipcf_os_mutex lock;
     ipcf_handle handle;
     bool is_socket;       /* recv and send in place of read and write */
     bool is_always_ready; /* a file: cannot be waited for, and never says EAGAIN */
     bool is_device;       /* EIO is how a terminal tells that its other side is gone */
-    bool has_ended;       /* under the lock */
-    /* what to give back to the open file, that others may share; -1: it was not touched */
-    int flags;
+    bool is_pipe;
+    /* The open file is not ours alone, and whether it blocks is for others to say: each
+     * call asks first whether it would. */
+    bool may_block;
+    bool has_ended; /* under the lock */
 } stream_end;
 
 typedef struct stream_ends {
     stream_end reading, writing;
     ipcf_handle
         dead_end; /* of a pipe without a writer: always ready, nothing to read */
-    pid_t owner;  /* a forked child must not undo what its parent relies on */
+    pid_t owner;  /* in a forked child the locks may be held by threads of its parent */
 } stream_ends;
 
 /* ---- taking over ----------------------------------------------------------------- */
@@ -59,68 +66,74 @@ static ipcf_status examine(stream_end *end, int refused, ipcf_error *error)
                          (uint64_t)end->handle);
     end->is_socket = S_ISSOCK(found.st_mode);
     end->is_device = S_ISCHR(found.st_mode);
+    end->is_pipe = S_ISFIFO(found.st_mode);
     if (end->is_socket &&
         (getsockopt((int)end->handle, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
          type != SOCK_STREAM))
         return ipcf_fail(error, IPCF_INVALID, "type of the socket", SOCK_STREAM,
                          (uint64_t)type);
     end->is_always_ready =
-        !end->is_socket && !S_ISFIFO(found.st_mode) && !can_be_waited_for(end->handle);
+        !end->is_socket && !end->is_pipe && !can_be_waited_for(end->handle);
     return IPCF_OK;
 }
 
-static short events_of(ipcf_handle handle)
+/* Those of the events that are there, and what poll tells without being asked: the end
+ * of the other side. */
+static short events_of(ipcf_handle handle, short events)
 {
-    struct pollfd polled = {.fd = (int)handle, .events = POLLIN, .revents = 0};
+    struct pollfd polled = {.fd = (int)handle, .events = events, .revents = 0};
     while (poll(&polled, 1, 0) < 0 && errno == EINTR)
         continue;
     return polled.revents;
 }
 
-/* An open file of our own, or IPCF_NO_HANDLE. Who comes to read a pipe when its last
- * writer has gone is not told of that end by the system, but the old descriptor is. */
+static bool are_same(ipcf_handle one, ipcf_handle other)
+{
+    struct stat first, second;
+    return fstat((int)one, &first) == 0 && fstat((int)other, &second) == 0 &&
+           first.st_dev == second.st_dev && first.st_ino == second.st_ino &&
+           first.st_rdev == second.st_rdev;
+}
+
+/* An open file of our own, or IPCF_NO_HANDLE. Of other things than pipes and terminals
+ * a second one need not be the same thing: some devices are new with each open. Who
+ * comes to read a pipe when its last writer has gone is not told of that end by the
+ * system, but the old descriptor is. */
 static ipcf_handle open_anew(const stream_end *end)
 {
     int access = fcntl((int)end->handle, F_GETFL) & O_ACCMODE;
-    ipcf_handle opened = IPCF_TEST_FAILS("reopen")
-                             ? IPCF_NO_HANDLE
-                             : ipcf_os_reopen((int)end->handle, access);
-    if (opened != IPCF_NO_HANDLE && (events_of(end->handle) & POLLHUP) != 0)
+    if (IPCF_TEST_FAILS("reopen") || (!end->is_pipe && isatty((int)end->handle) != 1))
+        return IPCF_NO_HANDLE;
+    ipcf_handle opened = ipcf_os_reopen((int)end->handle, access);
+    if (opened != IPCF_NO_HANDLE && (!are_same(end->handle, opened) ||
+                                     (events_of(end->handle, POLLIN) & POLLHUP) != 0))
         ipcf_handle_close(&opened);
     return opened;
 }
 
-/* Make sure that operations do not block; *anew is what to use in place of the handle,
- * IPCF_NO_HANDLE where it stays. */
-static ipcf_status unblock(stream_end *end, ipcf_handle *anew, ipcf_error *error)
+/* Make sure that operations do not block, and change nothing for those who share the
+ * open file; *anew is what to use in place of the handle, IPCF_NO_HANDLE where it stays. */
+static void unblock(stream_end *end, ipcf_handle *anew)
 {
-    *anew = IPCF_NO_HANDLE;
-    if (end->is_socket)
-        return ipcf_os_adopt_socket((int)end->handle) == 0
-                   ? IPCF_OK
-                   : ipcf_fail_os(error, "option of a socket");
-    if (end->is_always_ready)
-        return IPCF_OK;
+    if (end->is_socket || end->is_always_ready)
+        return;
     *anew = open_anew(end);
-    if (*anew != IPCF_NO_HANDLE)
-        return IPCF_OK;
-    int flags = fcntl((int)end->handle, F_GETFL);
-    if (flags < 0)
-        return ipcf_fail_os(error, "flags of a descriptor");
-    if ((flags & O_NONBLOCK) != 0)
-        return IPCF_OK;
-    if (fcntl((int)end->handle, F_SETFL, flags | O_NONBLOCK) != 0)
-        return ipcf_fail_os(error, "flags of a descriptor");
-    end->flags = flags;
-    return IPCF_OK;
+    end->may_block = *anew == IPCF_NO_HANDLE;
 }
 
-/* Others that have the open file find it as it was. */
-static void give_flags_back(stream_end *end)
+/* Let no write raise SIGPIPE. */
+static ipcf_status silence(stream_end *writing, ipcf_handle used, ipcf_error *error)
 {
-    if (end->flags >= 0)
-        (void)fcntl((int)end->handle, F_SETFL, end->flags);
-    end->flags = -1;
+    int result = IPCF_TEST_FAILS("silence") ? -1
+                 : writing->is_socket       ? ipcf_os_adopt_socket((int)used)
+                                            : ipcf_os_adopt_pipe((int)used);
+    if (result == 0)
+        return IPCF_OK;
+    if (!writing->is_socket || errno != EINVAL)
+        return ipcf_fail_os(error, "option of a descriptor");
+    /* macOS says so of a socket that has been shut down: what came before may be read */
+    writing->has_ended = true;
+    return IPCF_OK;
 }
 
 static ipcf_status make_dead_end(stream_ends *ends, ipcf_error *error)
@@ -153,14 +166,13 @@ static ipcf_status take_over(stream_ends *ends, ipcf_handle *read_anew,
         status = mark_cloexec(&ends->reading, error);
     if (status == IPCF_OK)
         status = mark_cloexec(&ends->writing, error);
-    if (status == IPCF_OK)
-        status = unblock(&ends->reading, read_anew, error);
-    if (status == IPCF_OK)
-        status = unblock(&ends->writing, write_anew, error);
-    if (status == IPCF_OK && !ends->writing.is_socket &&
-        ipcf_os_adopt_pipe((int)ends->writing.handle) != 0)
-        status = ipcf_fail_os(error, "option of a pipe");
-    return status;
+    if (status != IPCF_OK)
+        return status;
+    unblock(&ends->reading, read_anew);
+    unblock(&ends->writing, write_anew);
+    return silence(&ends->writing,
+                   *write_anew != IPCF_NO_HANDLE ? *write_anew : ends->writing.handle,
+                   error);
 }
 
 static void use(stream_end *end, ipcf_handle anew)
@@ -184,13 +196,10 @@ ipcf_status ipcf_stream_adopt_pair(ipcf_handle read_handle, ipcf_handle write_ha
         return ipcf_fail(error, IPCF_NO_MEMORY, "stream", 0, sizeof *ends);
     ends->reading.handle = read_handle;
     ends->writing.handle = write_handle;
-    ends->reading.flags = ends->writing.flags = -1;
     ends->dead_end = IPCF_NO_HANDLE;
     ends->owner = getpid();
     ipcf_status status = take_over(ends, &read_anew, &write_anew, error);
     if (status != IPCF_OK) {
-        give_flags_back(&ends->reading);
-        give_flags_back(&ends->writing);
         ipcf_handle_close(&read_anew);
         ipcf_handle_close(&write_anew);
         ipcf_handle_close(&ends->dead_end);
@@ -223,12 +232,22 @@ static ipcf_status has_ended(ipcf_error *error)
     return ipcf_fail(error, IPCF_DISCONNECTED, "this end was shut down", 0, 0);
 }
 
+/* Somebody else who reads or writes there may still come between the answer and the
+ * call, which then waits for him. */
+static bool would_block(const stream_end *end, short event)
+{
+    if (!end->may_block || events_of(end->handle, event) != 0)
+        return false;
+    errno = EAGAIN;
+    return true;
+}
+
 static ssize_t read_some(const stream_end *end, void *data, size_t size)
 {
     ssize_t result;
     size = IPCF_TEST_SHORT(size);
     do
-        if (IPCF_TEST_FAILS("read"))
+        if (IPCF_TEST_FAILS("read") || would_block(end, POLLIN))
             result = -1;
         else if (end->is_socket)
             result = recv((int)end->handle, data, size, IPCF_OS_RECEIVE_FLAGS);
@@ -271,7 +290,7 @@ static ssize_t write_some(const stream_end *end, struct iovec *parts, size_t cou
     message.msg_iovlen = (uint8_t)count;
     ssize_t result;
     do
-        if (IPCF_TEST_FAILS("write"))
+        if (IPCF_TEST_FAILS("write") || would_block(end, POLLOUT))
             result = -1;
         else if (end->is_socket)
             result = sendmsg((int)end->handle, &message, IPCF_OS_SEND_FLAGS);
@@ -279,6 +298,22 @@ static ssize_t write_some(const stream_end *end, struct iovec *parts, size_t cou
             result = ipcf_os_writev_quietly((int)end->handle, parts, (int)count);
     while (result < 0 && errno == EINTR);
     return result;
+}
+
+/* As much of the pieces as one call may take; returns how many parts that makes. */
+static size_t gather(const stream_end *end, const ipcf_piece *pieces, size_t count,
+                     struct iovec *parts)
+{
+    size_t most = end->is_pipe ? PIPE_BUF : DEVICE_STEP, total = 0, taken = 0;
+    for (size_t i = 0; i < count; ++i)
+        total += pieces[i].size;
+    size_t left = IPCF_TEST_SHORT(end->may_block && most < total ? most : total);
+    for (; taken < count && left > 0; left -= parts[taken++].iov_len) {
+        /* iovec has no const, and nothing is written there */
+        memcpy(&parts[taken].iov_base, &pieces[taken].data, sizeof parts->iov_base);
+        parts[taken].iov_len = pieces[taken].size < left ? pieces[taken].size : left;
+    }
+    return taken;
 }
 
 ipcf_status ipcf_stream_ends_try_write(ipcf_stream *stream, const ipcf_piece *pieces,
@@ -291,11 +326,7 @@ ipcf_status ipcf_stream_ends_try_write(ipcf_stream *stream, const ipcf_piece *pi
     if (count > IPCF_STREAM_MAX_PIECES)
         return ipcf_fail(error, IPCF_INVALID, "pieces of one write",
                          IPCF_STREAM_MAX_PIECES, count);
-    for (size_t i = 0; i < count; ++i) {
-        /* iovec has no const, and nothing is written there */
-        memcpy(&parts[i].iov_base, &pieces[i].data, sizeof parts[i].iov_base);
-        parts[i].iov_len = pieces[i].size;
-    }
+    count = gather(end, pieces, count, parts);
     (void)pthread_mutex_lock(&end->lock);
     if (end->has_ended) {
         status = has_ended(error);
@@ -323,7 +354,6 @@ static void end_direction(stream_end *end, ipcf_handle dead_end)
     (void)pthread_mutex_lock(&end->lock);
     if (!end->has_ended) {
         end->has_ended = true;
-        give_flags_back(end);
         ipcf_os_replace((int)dead_end, (int)end->handle);
     }
     (void)pthread_mutex_unlock(&end->lock);
@@ -340,8 +370,6 @@ void ipcf_stream_ends_close(ipcf_stream *stream)
 {
     stream_ends *ends = stream->ends;
     if (ends->owner == getpid()) {
-        give_flags_back(&ends->reading);
-        give_flags_back(&ends->writing);
         (void)pthread_mutex_destroy(&ends->reading.lock);
         (void)pthread_mutex_destroy(&ends->writing.lock);
     }
