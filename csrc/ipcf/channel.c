@@ -151,7 +151,9 @@ ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size
                                    ipcf_status status, ipcf_error *error)
 {
     ipcf_error why;
-    if (ipcf_buffer_append(&channel->unsent, rest, size, &why) != IPCF_OK)
+    channel->cut_short =
+        ipcf_buffer_append(&channel->unsent, rest, size, &why) != IPCF_OK;
+    if (channel->cut_short)
         return ipcf_channel_break(channel, IPCF_NO_MEMORY, &why, error);
     int32_t os_error = error != NULL ? error->os_error : 0;
     (void)ipcf_fail(error, status, ipcf_channel_begun, 0, size);
@@ -255,6 +257,7 @@ static void free_all(ipcf_channel *channel, bool is_intact)
     ipcf_stream_close(&channel->stream);
     ipcf_handle_close(&channel->peer_process);
     ipcf_doorbell_close(&channel->wake);
+    channel->cut_short = channel->cut_short || ipcf_buffer_size(&channel->unsent) != 0;
     ipcf_buffer_free(&channel->unsent);
 }
 

@@ -153,6 +153,9 @@ struct ipcf_channel {
     ipcf_spin send_spin;
     ipcf_buffer unsent;   /* the rest of a begun send */
     uint64_t unsent_size; /* of that message's body; IPCF_NO_MESSAGE: a handshake */
+    /* Set by close, at the latest: a message is on the stream in part, so whatever else is
+     * written there would be taken for the rest of it. Under send_lock. */
+    bool cut_short;
     ipcf_counters sent;
     ipcf_lock receive_lock;
     ipcf_atomic_u32 has_ready_set; /* 1: who leaves receiving settles it; stays 1 */

@@ -102,6 +102,7 @@ static ipcf_status keep_rest(ipcf_stream_channel *channel, const outgoing *out,
                              size_t last, uint64_t body_size, ipcf_status status,
                              ipcf_error *error)
 {
+    channel->base.cut_short = true;
     if (status == IPCF_DISCONNECTED || status == IPCF_BAD_FRAME)
         return status; /* nothing will be sent any more */
     ipcf_status kept = status;

@@ -165,9 +165,29 @@ static void after_the_end_every_call_says_so(void)
     }
 }
 
+static void close_tells_of_a_message_that_it_cut_short(void)
+{
+    for (int begins = 0; begins < 2; begins++) {
+        ends both;
+        static uint8_t body[8 * MIB];
+        ipcf_channel_options options = options_with(IPCF_FRAMING_LINES);
+        open_ends(&both, &options);
+        memset(body, 'x', sizeof body);
+        CHECK_STATUS(ipcf_channel_send(&both.one.base, IPCF_KIND_BYTES, body,
+                                       begins ? sizeof body : 3, IPCF_NO_WAIT,
+                                       &failure),
+                     begins ? IPCF_TIMEOUT : IPCF_OK);
+        CHECK(!both.one.base.cut_short);
+        ipcf_channel_close(&both.one.base);
+        CHECK(both.one.base.cut_short == (begins == 1));
+        close_ends(&both);
+    }
+}
+
 int main(void)
 {
     RUN(the_end_interrupts_every_blocked_call);
     RUN(after_the_end_every_call_says_so);
+    RUN(close_tells_of_a_message_that_it_cut_short);
     return 0;
 }

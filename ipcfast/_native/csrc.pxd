@@ -250,6 +250,7 @@ cdef extern from "ipcf/channel.h" nogil:
         uint32_t state
         uint32_t ending
         ipcf_peer peer
+        bint cut_short
 
     ipcf_channel_options IPCF_CHANNEL_OPTIONS_DEFAULT
     const char *ipcf_channel_begun

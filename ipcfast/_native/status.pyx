@@ -85,8 +85,7 @@ def _corrupt(action, failure):
 
 def _noise(action, failure):
     return errors.ReceiveFailed(
-        f"{action}: {failure['found']} bytes that belong to no message were skipped; receive again for the"
-        " next one"
+        f"{action}: {failure['found']} bytes that belong to no message come next; receive passes over them"
     )
 
 

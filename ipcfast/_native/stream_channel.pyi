@@ -59,7 +59,7 @@ class StreamChannel(MessageChannel):
         read_ahead_limit: int = 134217728,
         spin_us: int = 80,
     ) -> StreamChannel:
-        """Take over two open descriptors or handles of any kind; closed when the system refuses."""
+        """Take over two open descriptors or handles of any kind; they are closed when this raises."""
     @staticmethod
     def pair(
         *,
@@ -92,3 +92,6 @@ class StreamChannel(MessageChannel):
     @property
     def framing(self) -> str:
         """The framing of sending."""
+    @property
+    def cut_short(self) -> bool:
+        """Whether close left a message unfinished: what is written behind it would be taken for its rest."""

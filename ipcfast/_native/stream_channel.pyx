@@ -105,19 +105,21 @@ cdef class StreamChannel(MessageChannel):
     @staticmethod
     def adopt_pair(ipcf_handle read_handle, ipcf_handle write_handle, *, framing="length", skip_noise=False,
                    message_limit=67108864, read_ahead_limit=134217728, spin_us=80):
-        cdef ipcf_channel_options options = stream_options(
-            framing, False, skip_noise, message_limit, read_ahead_limit, spin_us
-        )
+        cdef ipcf_channel_options options
         cdef ipcf_stream stream
         cdef ipcf_error error
-        cdef ipcf_status status = ipcf_stream_adopt_pair(read_handle, write_handle, &stream, &error)
-        if status != IPCF_OK:
-            action = f"adopt handles {read_handle} and {write_handle}"
+        cdef ipcf_status status
+        try:
+            options = stream_options(framing, False, skip_noise, message_limit, read_ahead_limit, spin_us)
+            status = ipcf_stream_adopt_pair(read_handle, write_handle, &stream, &error)
+            if status != IPCF_OK:
+                raise_status(status, &error, f"adopt handles {read_handle} and {write_handle}")
+        except BaseException:
             if write_handle == read_handle:
                 write_handle = IPCF_NO_HANDLE
-            ipcf_handle_close(&read_handle)    # which forgets its number
+            ipcf_handle_close(&read_handle)
             ipcf_handle_close(&write_handle)
-            raise_status(status, &error, action)
+            raise
         return open_channel(&stream, &options)
 
     @staticmethod
@@ -221,6 +223,10 @@ cdef class StreamChannel(MessageChannel):
     @property
     def framing(self):
         return FRAMING_NAMES[<int>ipcf_stream_channel_send_framing(&self.stream_channel)]
+
+    @property
+    def cut_short(self):
+        return bool(self.stream_channel.base.cut_short)
 
     cdef int release_stream(self, ipcf_stream *stream) except -1:
         cdef ipcf_error error

@@ -9,7 +9,7 @@ from ipcfast.channels.listener import Listener, channel_of
 from ipcfast.channels.shutdown import ShutdownState
 from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.address import parse_address
-from ipcfast.transports.contract import Options
+from ipcfast.transports.contract import Options, checked_timeout
 from ipcfast.transports.open import open_connection, open_pair
 
 __all__ = ["connect", "listen", "pair"]
@@ -86,7 +86,7 @@ def connect(
     *,
     timeout: float | None = CONNECT_TIMEOUT,
     prefix: str | None = None,
-    framing: str = Options.framing,
+    framing: str | None = None,
     codec: str = Options.codec,
     message_limit: int = Options.message_limit,
     read_ahead_limit: int = Options.read_ahead_limit,
@@ -102,11 +102,12 @@ def connect(
         address: ``shm://name`` for shared memory, ``local://name`` for the socket,
             ``unix:///absolute/path``, ``thread://name`` for a listener of this process, ``tcp://host:port``;
             or ``stdio://`` for this process' own standard input and output, which is there at once
-            (``stdio://?framing=content-length`` in place of JSON lines).
+            (``stdio://?framing=content-length`` is the same as with ``framing``).
         timeout: Seconds for the server to be there and to accept; None waits for ever. With 0 there is one
             attempt (over TCP 50 ms long), and a server that is there still has 5 s to accept.
         prefix: As for ``listen``; both sides must give the same.
         framing: As for ``listen``. Only "length" has a handshake; with the others no server needs to answer.
+            None: "length", and "lines" for ``stdio://``, where "length" has no handshake.
         codec: As for ``listen``; both sides must give the same.
         message_limit: As for ``listen``; each side has its own.
         read_ahead_limit: As for ``listen``.
@@ -132,7 +133,7 @@ def connect(
         TypeError, ValueError: The address, the timeout or an option is none.
     """
     options = Options(
-        framing,
+        Options.framing if framing is None else framing,
         codec,
         message_limit,
         read_ahead_limit,
@@ -146,7 +147,8 @@ def connect(
     if isinstance(address, str) and address.startswith("stdio:"):
         from ipcfast.channels.stdio import connect_stdio
 
-        return connect_stdio(address, options, prefix, shutdown_state)
+        checked_timeout(timeout)
+        return connect_stdio(address, options, framing, prefix, shutdown_state)
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is opened
     where = parse_address(address, prefix=prefix)
     options.check_for(where)

@@ -198,9 +198,9 @@ def inherited_channel(variable: str, place: Place, options: Options, timeout: fl
 def connect_by_name(variable: str, place: Place, options: Options, timeout: float | None) -> IpcChannel:
     """Connect to the address or name that the parent listens at."""
     is_name = "://" not in place.where
-    prefix, framing = place.settings.get("prefix"), options.framing
+    prefix, framing = place.settings.get("prefix"), place.settings.get("framing")
     if is_name and variable == CHANNEL_ALIAS:
-        prefix, framing = prefix or PREFIX, place.settings.get("framing", FRAMING)
+        prefix, framing = prefix or PREFIX, framing or FRAMING
     try:
         return connect(
             f"local://{place.where}" if is_name else place.where,

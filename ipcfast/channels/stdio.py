@@ -17,8 +17,8 @@ from ipcfast.channels.shutdown import ShutdownState, join
 from ipcfast.errors import ChannelTimeout, IoError, SerializationError
 from ipcfast.protocol.codec import codec_named
 from ipcfast.protocol.messages import IpcMessage
-from ipcfast.transports.contract import OWN_FRAMING, Options
-from ipcfast.transports.stdio import Descriptor, StandardStreams, over_descriptors, take_over
+from ipcfast.transports.contract import Options
+from ipcfast.transports.stdio import Descriptor, StandardStreams, take_over
 
 __all__ = ["NOISE_LINE_MAX", "StdioChannel", "connect_stdio", "stdio_pair"]
 
@@ -41,19 +41,28 @@ class StdioChannel(IpcChannel):
     from everybody else: the wire moves to private descriptors, descriptor 1 becomes standard error and
     descriptor 0 the null device. So ``print()``, C's ``printf`` and programs started from here cannot write
     into the wire, nor read from it: what they print appears on standard error, and reading finds the end.
-    ``close`` gives both back, as do garbage collection and the interpreter's exit; the peer reads the end
-    when this process ends. ``shutdown`` ends the wire for good: the peer reads the end at once, and standard
-    output stays standard error. There can be one such channel in a process at a time. Open it before
-    anything reads from ``sys.stdin``, which reads ahead.
+    Where the parent has made standard error the wire, too (``2>&1``), what is printed goes nowhere, which is
+    logged as a warning.
+
+    ``close`` gives both back, as does garbage collection; the peer reads the end when this process ends.
+    Messages that had come and were not received are lost then: the channel reads ahead, so whoever reads
+    standard input next, a new channel included, finds what comes behind them. ``shutdown`` ends the wire for
+    good: the peer reads the end at once, and standard output stays standard error. So it does when ``close``
+    leaves a message unfinished, and at the interpreter's exit: what handlers, threads and C code print last
+    is no part of the wire. There can be one such channel in a process at a time. Open it before anything
+    reads from ``sys.stdin``, which reads ahead, and at the end of a line: half a line that was printed before
+    is read as the beginning of the first message.
 
     *In a parent*, ``StdioChannel.of(child.stdout, child.stdin)`` speaks to a child. Lines that are no
     messages ("noise", from a child that prints into its wire) are passed over, counted and handed to
-    ``on_noise``: with framing "lines" every line that is no JSON object or array, with "content-length"
-    every line before a header that is none. The rest of a message's own line is never noise.
+    ``on_noise``: with framing "lines" every line that begins with neither "{" nor "[", so no number or text
+    by itself is a message, with "content-length" every line before a header that is none. ``recv`` and
+    ``recv_json`` pass over lines that cannot be decoded as well; ``recv_bytes``, ``recv_many`` and ``poll``
+    do not decode. The rest of a message's own line is never noise.
 
-    With "lines" a message of bytes is one line of text without its end; where noise is passed over it has to
-    begin with "{" or "[". None of the framings but "length" tells messages from bytes, or says goodbye, so
-    ``peer_died`` is None after an ordinary end. Who the peer is the system does not tell.
+    With "lines" a message of bytes is one line of text without its end. None of the framings but "length"
+    tells messages from bytes, or says goodbye, so ``peer_died`` is None after an ordinary end. Who the peer
+    is the system does not tell.
 
     Threads, timeouts and errors are those of IpcChannel. POSIX only.
 
@@ -64,7 +73,8 @@ class StdioChannel(IpcChannel):
         writer: What to write to, likewise; None for standard output. Both are given, or neither is.
         name: The channel's name.
         framing: "lines", "content-length", "u32be", or "length", which is ipcfast's own without a handshake.
-        codec: "json", "msgpack", "raw" or "pickle"; the peer has to use the same.
+        codec: "json", "msgpack", "raw" or, with framing "length", "pickle"; the peer has to use the same.
+            With "pickle" whoever writes to the reader can run code in this process.
         message_limit: As for ``ipcfast.listen``.
         read_ahead_limit: As for ``ipcfast.listen``.
         spin_us: As for ``ipcfast.listen``.
@@ -77,6 +87,7 @@ class StdioChannel(IpcChannel):
     Raises:
         AddressInUse: Another channel of this process has standard input and output.
         IoError: The system refused, for instance because standard output is closed.
+        ShuttingDown: ``shutdown_state`` is shut down already, and standard input and output were asked for.
         ValueError: An option is none, or a descriptor is not open for its direction.
     """
 
@@ -111,19 +122,26 @@ class StdioChannel(IpcChannel):
         if reader is not None and writer is not None:
             transport = take_over(reader, writer, options, skip_noise=skip_noise)
         else:
-            self._standard = standard = StandardStreams()
-            try:
-                transport = over_descriptors(
-                    standard.reading, standard.writing, options, skip_noise=skip_noise
-                )
-            except BaseException:
-                standard.restore()
-                raise
-            # Also when nobody closes the channel, the interpreter's exit included.
-            self._gives_back = weakref.finalize(self, give_back, transport, standard)
-        transport.on_noise = self._noise.take
+            if shutdown_state is not None:
+                shutdown_state.check()  # else they would be taken to be ended at once, for the whole process
+            transport = self._take_standard_streams(options, skip_noise)
+        if skip_noise:
+            transport.on_noise = self._noise.taker()
         self._attach(transport)
         join(self, shutdown_state)
+
+    def _take_standard_streams(self, options: Options, skip_noise: bool) -> StreamChannel:
+        self._standard = standard = StandardStreams(options, skip_noise=skip_noise)
+        # When nobody closes the channel. At the interpreter's exit the wire is only ended: what is printed
+        # after that must not get there.
+        weakref.finalize(self, standard.give_back).atexit = False
+        weakref.finalize(self, standard.transport.close)
+        if standard.is_merged:
+            logger.warning(
+                "standard error is the same as standard output, which is the wire now: what is printed goes "
+                "nowhere until the channel is closed; the parent should leave the two apart"
+            )
+        return standard.transport
 
     @classmethod
     def of(cls, reader: Descriptor, writer: Descriptor, **options: Any) -> StdioChannel:
@@ -219,14 +237,13 @@ class StdioChannel(IpcChannel):
             self._standard.end()
 
     def close(self) -> None:
-        """Free everything, and give standard input and output back unless ``shutdown`` was called (R28).
+        """Free everything, and give standard input and output back, but for what is said above (R28).
 
         Blocked calls raise ChannelClosed. Idempotent, never fails.
         """
         super().close()
         if self._standard is not None:
-            self._standard.restore()
-            self._gives_back.detach()  # it holds on_noise, which may hold this channel
+            self._standard.give_back()
 
     @property
     def framing(self) -> str:
@@ -235,24 +252,28 @@ class StdioChannel(IpcChannel):
 
 
 def connect_stdio(
-    address: str, options: Options, prefix: str | None, shutdown_state: ShutdownState | None
+    address: str,
+    options: Options,
+    framing: str | None,
+    prefix: str | None,
+    shutdown_state: ShutdownState | None,
 ) -> StdioChannel:
     """Return the channel over standard input and output that ``stdio://`` names: "lines" by default.
 
     Raises:
         AddressInUse, IoError: As StdioChannel.
-        ValueError: The address has another form.
+        ValueError: The address has another form, or a framing of its own beside ``framing``.
     """
     place, mark, query = address.partition("?")
-    key, _, framing = query.partition("=")
+    key, _, named = query.partition("=")
     if place != "stdio://" or (mark and key != "framing"):
         raise ValueError(f"address {address!r} is not stdio:// or stdio://?framing=content-length")
     if options.secret is not None or prefix is not None:
         raise ValueError("stdio:// takes neither a secret, which is for tcp://, nor a prefix")
-    if not mark:
-        framing = FRAMING if options.framing == OWN_FRAMING else options.framing
+    if mark and framing is not None:
+        raise ValueError(f"address {address!r} names a framing, and framing={framing!r} another: give one")
     return StdioChannel(
-        framing=framing,
+        framing=named if mark else framing or FRAMING,
         codec=options.codec,
         message_limit=options.message_limit,
         read_ahead_limit=options.read_ahead_limit,
@@ -272,7 +293,8 @@ def stdio_pair(
     pipes: list[int] = []
     channels: list[StdioChannel] = []
     try:
-        pipes += (*os.pipe(), *os.pipe())
+        pipes += os.pipe()
+        pipes += os.pipe()
         for name, reader, writer in (("stdio_a", 2, 1), ("stdio_b", 0, 3)):
             channel = StdioChannel(
                 pipes[reader],
@@ -297,12 +319,6 @@ def stdio_pair(
     return channels[0], channels[1]
 
 
-def give_back(transport: StreamChannel, standard: StandardStreams) -> None:
-    """End the wire and restore standard input and output, once nobody has the channel any more."""
-    transport.close()
-    standard.restore()
-
-
 class Noise:
     """Counts lines of noise and hands them out."""
 
@@ -311,6 +327,16 @@ class Noise:
         self._lock = threading.Lock()
         self._in_line = False
         self.count = 0
+
+    def taker(self) -> Callable[[bytes], None]:
+        """Return ``take`` for a transport, which may outlive its channel and must not keep it alive."""
+        method = weakref.WeakMethod(self.take)
+
+        def take(piece: bytes) -> None:
+            if (living := method()) is not None:
+                living(piece)
+
+        return take
 
     def take(self, piece: bytes) -> None:
         """Take a piece that the transport found; only the first one of a line is handed out."""

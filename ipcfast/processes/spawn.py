@@ -170,7 +170,7 @@ def spawn(
     args: Arguments,
     *,
     transport: str = "shm",
-    framing: str = Options.framing,
+    framing: str | None = None,
     codec: str = Options.codec,
     env: Environment | None = None,
     cwd: Text | None = None,
@@ -204,7 +204,8 @@ def spawn(
             see StdioChannel.
         framing: As for ``ipcfast.listen``. One other than "length" needs transport "local", and has no
             handshake: the channel is open at once, and the child may be any program that takes over a
-            socket, found by ``IPCFAST_CHANNEL=fd:<number>?...``. With "stdio" the default is "lines".
+            socket, found by ``IPCFAST_CHANNEL=fd:<number>?...``. None: "length", and "lines" with "stdio",
+            where "length" has no handshake.
         codec: As for ``ipcfast.listen``; the child is told.
         env: The whole environment of the child but for the variable that names the channel; None for
             ``os.environ``.
@@ -238,11 +239,12 @@ def spawn(
     is_stdio = transport == "stdio"
     if is_stdio and (stdin, stdout, name) != (DEVNULL, None, None):
         raise ValueError("with transport='stdio' stdin and stdout are the channel, and there is no name")
+    if framing is None:
+        framing = FRAMING if is_stdio else OWN_FRAMING
     if is_ring and framing != OWN_FRAMING:
         raise ValueError(f"shared memory has no framing {framing!r}: name transport='local' with it")
     if is_stdio:
         stdin, stdout = PIPE, PIPE
-        framing = FRAMING if framing == OWN_FRAMING else framing
     limit = max(capacity, Options.capacity_limit)  # the child asks for what we say
     options = Options(framing, codec, message_limit, read_ahead_limit, spin_us, capacity, limit)
     codec_named(codec)  # an unknown one, or a missing extra, is told before anything is started

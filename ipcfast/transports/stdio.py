@@ -8,7 +8,8 @@ import errno
 import os
 import sys
 import threading
-from typing import IO, Union
+from collections.abc import Callable, Iterable
+from typing import IO, Any, Union
 
 from ipcfast._native.c_streams import flush_standard_output
 from ipcfast._native.stream_channel import StreamChannel
@@ -22,6 +23,11 @@ __all__ = ["Descriptor", "StandardStreams", "over_descriptors", "take_over"]
 Descriptor = Union[int, IO[bytes], IO[str]]
 
 STANDARD_INPUT, STANDARD_OUTPUT, STANDARD_ERROR = range(3)
+OUTPUTS, ERRORS = ("stdout", "__stdout__"), ("stderr", "__stderr__")
+
+# Held while descriptors change hands, and by a thread that forks: its child finds nothing half moved, and
+# every duplicate in the hands of somebody who closes it there.
+_moving = threading.RLock()
 
 
 def over_descriptors(
@@ -39,53 +45,53 @@ def over_descriptors(
 
 
 def take_over(reader: Descriptor, writer: Descriptor, options: Options, *, skip_noise: bool) -> StreamChannel:
-    """Return a transport over two descriptors or file objects; the latter are closed.
+    """Return a transport over two descriptors or file objects; both are closed, once where they are one.
 
     Raises:
         ValueError, IoError: As ``over_descriptors``; nothing was closed.
     """
-    own: list[int] = []
+    check_system()
     try:
-        for thing in (reader, writer):
-            if not isinstance(thing, int) and thing is writer and hasattr(thing, "flush"):
-                thing.flush()
-            own.append(os.dup(thing if isinstance(thing, int) else thing.fileno()))
-        reading, writing = own
-        own = []  # from here on somebody else closes them
-        transport = over_descriptors(reading, writing, options, skip_noise=skip_noise)
-    except BaseException as error:
-        for descriptor in own:
-            os.close(descriptor)
-        if isinstance(error, OSError) and not isinstance(error, IoError):
-            raise IoError(
-                f"cannot take {reader!r} and {writer!r} over: {error}", errno=error.errno
-            ) from error
-        raise
-    for thing in {id(thing): thing for thing in (reader, writer)}.values():
+        if not isinstance(writer, int) and hasattr(writer, "flush"):
+            writer.flush()
+        numbers = [thing if isinstance(thing, int) else thing.fileno() for thing in (reader, writer)]
+        with _moving:
+            reading, writing = duplicates(numbers, os.dup)
+            transport = over_descriptors(reading, writing, options, skip_noise=skip_noise)
+            let_go(reader, writer)
+            return transport
+    except OSError as error:
+        if isinstance(error, IoError):
+            raise
+        raise IoError(f"cannot take {reader!r} and {writer!r} over: {error}", errno=error.errno) from error
+
+
+def let_go(*things: Descriptor) -> None:
+    """Close what has been taken over: once, also where the same is given twice."""
+    for thing in {thing if isinstance(thing, int) else id(thing): thing for thing in things}.values():
         # What a file object still holds has been written, or has no reader: closing has nothing to say.
         with contextlib.suppress(OSError):
             os.close(thing) if isinstance(thing, int) else thing.close()
-    return transport
 
 
 class StandardStreams:
     """Standard input and output of this process, moved to where nobody else can write into them (R2).
 
     From the constructor on, descriptor 1 is standard error and descriptor 0 the null device, for this
-    process, its C code and all that it starts; ``reading`` and ``writing`` are what they were. There is one
-    of these at a time. Safe from several threads.
+    process, its C code and all that it starts. Where standard error is the wire as well (``2>&1``), 1 and 2
+    are the null device. There is one of these at a time. Safe from several threads.
 
     Attributes:
-        reading: What was standard input.
-        writing: What was standard output.
+        transport: Speaks over what standard input and output were.
+        is_merged: Whether standard error was the wire as well.
     """
 
     _taken: StandardStreams | None = None
     _ended = False
-    _taking = threading.RLock()
 
-    def __init__(self) -> None:
-        with StandardStreams._taking:
+    def __init__(self, options: Options, *, skip_noise: bool) -> None:
+        check_system()
+        with _moving:
             if StandardStreams._taken is not None:
                 raise AddressInUse(
                     "standard input and output of this process carry another channel: close that first",
@@ -97,14 +103,14 @@ class StandardStreams:
                     errno=errno.EPIPE,
                     filename="stdio://",
                 )
-            self._lock = threading.RLock()
-            self._saved: list[int] = []
-            self.reading = self.writing = -1
+            self.is_merged = False
+            self._saved: dict[int, int] = {}
+            self._line_buffered: list[tuple[Any, bool]] = []
             try:
-                self._move()
+                self.transport = self._move(options, skip_noise)
             except BaseException as error:
-                self._undo()
-                if isinstance(error, OSError):
+                self._put_back()
+                if isinstance(error, OSError) and not isinstance(error, IoError):
                     raise IoError(
                         f"standard input and output cannot carry a channel: {error.strerror}; are they open?",
                         errno=error.errno,
@@ -113,78 +119,107 @@ class StandardStreams:
                 raise
             StandardStreams._taken = self
 
-    def _move(self) -> None:
-        flush_printed()
-        self.reading = private(STANDARD_INPUT)
-        self.writing = private(STANDARD_OUTPUT)
-        saved = [private(STANDARD_INPUT)]
+    def _move(self, options: Options, skip_noise: bool) -> StreamChannel:
+        flush_printed(*OUTPUTS)
+        reading, writing = duplicates((STANDARD_INPUT, STANDARD_OUTPUT), private)
         try:
-            saved.append(private(STANDARD_OUTPUT))
-        finally:
-            self._saved = saved
+            self._divert()
+        except BaseException:
+            os.close(reading)
+            os.close(writing)
+            raise
+        # Text that is buffered by the block, because there was a pipe, would appear long after what it tells.
+        for stream in objects_named(*OUTPUTS):
+            self._line_buffered.append((stream, getattr(stream, "line_buffering", False)))
+            set_line_buffering(stream, True)
+        return over_descriptors(reading, writing, options, skip_noise=skip_noise)
+
+    def _divert(self) -> None:
+        has_errors = is_open(STANDARD_ERROR)
+        if has_errors and not os.isatty(STANDARD_OUTPUT):
+            self.is_merged = os.path.sameopenfile(STANDARD_OUTPUT, STANDARD_ERROR)
         null = os.open(os.devnull, os.O_RDWR)
         try:
-            os.dup2(null, STANDARD_INPUT, inheritable=True)
-            os.dup2(STANDARD_ERROR if is_open(STANDARD_ERROR) else null, STANDARD_OUTPUT, inheritable=True)
+            self._replace(STANDARD_INPUT, null)
+            self._replace(STANDARD_OUTPUT, STANDARD_ERROR if has_errors and not self.is_merged else null)
+            if self.is_merged:
+                self._replace(STANDARD_ERROR, null)
         finally:
             os.close(null)
-        # Text that is buffered by the block, because there was a pipe, would appear long after what it tells.
-        self._buffered_lines = getattr(sys.stdout, "line_buffering", None)
-        set_line_buffering(True)
+
+    def _replace(self, descriptor: int, substitute: int) -> None:
+        self._saved[descriptor] = private(descriptor)
+        os.dup2(substitute, descriptor, inheritable=True)
 
     def end(self) -> None:
         """Let go of what they were, whose other side reads the end; they stay where they are. Idempotent."""
-        with self._lock:
-            saved, self._saved = self._saved, []
-        for descriptor in saved:
-            os.close(descriptor)
-        with StandardStreams._taking:
+        with _moving:
+            self._let_go()
             if StandardStreams._taken is self:
                 StandardStreams._ended = True
 
-    def _undo(self) -> None:
-        """Leave nothing of an attempt that failed."""
-        self._put_back()
-        for descriptor in (self.reading, self.writing):
-            if descriptor >= 0:
-                os.close(descriptor)
+    def give_back(self) -> None:
+        """Close the transport, and make them what they were, unless ``end`` was called. Idempotent.
 
-    def restore(self) -> None:
-        """Make them what they were, unless ``end`` was called. Idempotent."""
-        with self._lock:
+        A message that stays unfinished is the end: what is printed next would be taken for the rest of it.
+        """
+        with _moving:
+            self.transport.close()
+            if self.transport.cut_short:
+                self.end()
             self._put_back()
-        with StandardStreams._taking:
             if StandardStreams._taken is self:
                 StandardStreams._taken = None
 
     def _put_back(self) -> None:
-        saved, self._saved = self._saved, []
-        if not saved:
+        if not self._saved:
             return
-        flush_printed()  # which was meant for standard error
-        for target, descriptor in enumerate(saved):
-            os.dup2(descriptor, target, inheritable=True)
+        flush_printed(*OUTPUTS, *ERRORS)  # what was meant for standard error, or nobody
+        for descriptor, saved in self._saved.items():
+            os.dup2(saved, descriptor, inheritable=True)
+        self._let_go()
+        for stream, was_on in self._line_buffered:
+            set_line_buffering(stream, was_on)
+
+    def _let_go(self) -> None:
+        saved, self._saved = self._saved, {}
+        for descriptor in saved.values():
             os.close(descriptor)
-        if getattr(self, "_buffered_lines", None) is not None:
-            set_line_buffering(bool(self._buffered_lines))
 
     @classmethod
     def abandon(cls) -> None:
         """In a forked child: they are the parent's wire, which this process must not hold open."""
-        cls._taking = threading.RLock()
-        taken = cls._taken
+        taken, cls._taken = cls._taken, None
         if taken is not None:
-            cls._taken, cls._ended = None, True
-            taken._lock = threading.RLock()
-            saved, taken._saved = taken._saved, []
-            for descriptor in saved:
-                os.close(descriptor)
+            cls._ended = True
+            taken._let_go()
+
+
+def check_system() -> None:
+    """Refuse systems where two descriptors cannot carry a channel, before anything is touched.
+
+    Raises:
+        IoError: This is one.
+    """
+    if sys.platform == "win32":
+        raise IoError("two descriptors cannot carry a channel on Windows yet", errno=errno.ENOTSUP)
+
+
+def duplicates(descriptors: Iterable[int], duplicate: Callable[[int], int]) -> list[int]:
+    """Return a duplicate of each, or raise and leave none."""
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(duplicate(descriptor))
+    except BaseException:
+        for descriptor in made:
+            os.close(descriptor)
+        raise
+    return made
 
 
 def private(descriptor: int) -> int:
     """Return a duplicate that no program started from here inherits, beyond the three standard numbers."""
-    if sys.platform == "win32":
-        return os.dup(descriptor)
     import fcntl
 
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD_ERROR + 1)
@@ -199,18 +234,38 @@ def is_open(descriptor: int) -> bool:
     return True
 
 
-def flush_printed() -> None:
+def objects_named(*names: str) -> list[Any]:
+    """Return those objects of sys, each once.
+
+    Something may stand in place of sys.stdout, and what it was may still be printed to.
+    """
+    return list({id(stream): stream for stream in (getattr(sys, name, None) for name in names)}.values())
+
+
+def flush_printed(*names: str) -> None:
     """Write out what Python and C code have printed; what cannot be written must not stop us."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
+    for stream in objects_named(*names):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
     flush_standard_output()
 
 
-def set_line_buffering(is_on: bool) -> None:
-    """Let ``print`` write line by line, or not; other objects in place of sys.stdout are left alone."""
+def set_line_buffering(stream: Any, is_on: bool) -> None:
+    """Let ``print`` write line by line, or not; what is no text file is left alone."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stdout.reconfigure(line_buffering=is_on)  # type: ignore[union-attr]
+        stream.reconfigure(line_buffering=is_on)
+
+
+def after_fork_in_child() -> None:
+    """Let go of what is the parent's."""
+    global _moving
+    _moving = threading.RLock()
+    StandardStreams.abandon()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=StandardStreams.abandon)
+    os.register_at_fork(
+        before=lambda: _moving.acquire(),
+        after_in_parent=lambda: _moving.release(),
+        after_in_child=after_fork_in_child,
+    )

@@ -22,7 +22,7 @@ def test_defaults_are_those_of_the_options(function: Callable[..., Any]) -> None
     options = Options()
     names = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if hasattr(options, name):
+        if hasattr(options, name) and (function, name) != (ipcfast.connect, "framing"):  # the address says
             assert parameter.default == getattr(options, name), name
             names.append(name)
     assert len(names) > 4

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from ipcfast._native.stream_channel import StreamChannel
 from ipcfast.errors import IoError
 from ipcfast.transports.contract import Options
-from ipcfast.transports.stdio import is_open, over_descriptors, private, take_over
+from ipcfast.transports.stdio import StandardStreams, is_open, over_descriptors, private, take_over
 from tests.peers import HANG, ROOT, open_descriptors
 
 LINES = Options(framing="lines")
@@ -38,8 +40,6 @@ def test_descriptors_that_are_refused_are_named_and_closed() -> None:
 
 
 def test_a_socket_may_be_both() -> None:
-    import socket
-
     one, other = socket.socketpair()
     transport = take_over(one.fileno(), one.fileno(), LINES, skip_noise=False)
     one.detach()
@@ -48,6 +48,39 @@ def test_a_socket_may_be_both() -> None:
     transport.close()
     assert other.recv(10) == b""
     other.close()
+
+
+def test_options_that_are_none_close_them_too() -> None:
+    before = open_descriptors()
+    for reader, writer in (os.pipe(), os.pipe()):
+        with pytest.raises(ValueError, match="framing"):
+            StreamChannel.adopt_pair(reader, writer, framing="none")
+    assert open_descriptors() == before
+
+
+def test_one_descriptor_is_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = socket.socketpair()
+    number = os.dup2(one.detach(), 300)
+    closed: list[int] = []
+    close = os.close
+    monkeypatch.setattr(os, "close", lambda descriptor: closed.append(descriptor) or close(descriptor))
+    take_over(number, int("300"), LINES, skip_noise=False).close()
+    assert closed == [300]
+    other.close()
+
+
+def test_systems_that_cannot_are_told_before_anything_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    before = open_descriptors()
+    with monkeypatch.context() as system:
+        system.setattr(sys, "platform", "win32")
+        with pytest.raises(IoError, match="Windows"):
+            take_over(reader, writer, LINES, skip_noise=False)
+        with pytest.raises(IoError, match="Windows"):
+            StandardStreams(LINES, skip_noise=False)
+    assert open_descriptors() == before
+    os.close(reader)
+    os.close(writer)
 
 
 def test_without_descriptors_both_stay_the_callers() -> None:
@@ -83,25 +116,28 @@ def test_private_duplicates_are_beyond_the_standard_ones() -> None:
 
 PROGRAM = """
 import os, sys
+from ipcfast.transports.contract import Options
 from ipcfast.transports.stdio import StandardStreams
 kind = lambda number: os.readlink(f"/proc/self/fd/{number}")
+take = lambda: StandardStreams(Options(framing="lines"), skip_noise=False)
 was = [kind(number) for number in range(3)]
-streams = StandardStreams()
+before = os.listdir("/proc/self/fd")
+streams = take()
 assert kind(0) == os.devnull, kind(0)
 assert kind(1) == was[2], kind(1)
-assert [kind(streams.reading), kind(streams.writing)] == was[:2]
+assert kind(2) == was[2] and not streams.is_merged
+assert kind(streams.transport.handle()) == was[0]
 assert sys.stdout.line_buffering
-streams.restore()
-streams.restore()
-os.close(streams.reading)
-os.close(streams.writing)
+streams.give_back()
+streams.give_back()
 assert [kind(number) for number in range(3)] == was
 assert not sys.stdout.line_buffering
+assert os.listdir("/proc/self/fd") == before
 os.close(2)
-again = StandardStreams()
+again = take()
 assert kind(1) == os.devnull, kind(1)
 again.end()
-again.restore()
+again.give_back()
 assert kind(1) == os.devnull
 """
 
