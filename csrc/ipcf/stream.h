@@ -181,6 +181,10 @@ IPCF_MUST_CHECK ipcf_status ipcf_stream_watch_peer(const ipcf_stream *stream,
                                                    ipcf_handle *process,
                                                    ipcf_error *error);
 
+/* Whether the peer is this process; false where the system does not tell. Opens
+ * nothing. */
+bool ipcf_stream_peer_is_here(const ipcf_stream *stream);
+
 void ipcf_handle_close(ipcf_handle *handle); /* idempotent; sets it to IPCF_NO_HANDLE */
 
 #endif

@@ -110,15 +110,6 @@ static const ipcf_channel_ops ipcf_stream_channel_ops = {
     .free_parts = free_parts,
 };
 
-/* INVALID is how the system says that the peer is this process. */
-static bool peer_is_here(const ipcf_stream *stream)
-{
-    ipcf_handle process = IPCF_NO_HANDLE;
-    bool is_here = ipcf_stream_watch_peer(stream, &process, NULL) == IPCF_INVALID;
-    ipcf_handle_close(&process);
-    return is_here;
-}
-
 ipcf_status ipcf_stream_channel_init(ipcf_stream_channel *channel, ipcf_stream *stream,
                                      const ipcf_channel_options *options,
                                      ipcf_error *error)
@@ -149,7 +140,7 @@ ipcf_status ipcf_stream_channel_init(ipcf_stream_channel *channel, ipcf_stream *
         ipcf_buffer_free(&channel->incoming);
         return status;
     }
-    channel->base.peer_is_here = peer_is_here(&channel->base.stream);
+    channel->base.peer_is_here = ipcf_stream_peer_is_here(&channel->base.stream);
     return IPCF_OK;
 }
 

@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "ipcf/stream.h"
+#include "ipcf/stream_channel.h"
 #include "tests/processes.h"
 #include "tests/sockets.h"
 
@@ -101,6 +101,32 @@ static void an_orderly_end_is_noticed_too(void)
     wait_until_ready(watch);
     CHECK(!is_hung_up(&peer.stream));
     ipcf_handle_close(&watch);
+    end_peer(&peer);
+}
+
+/* A stream channel asks where its peer is, to know how to spin. */
+static void nothing_is_opened_to_know_whether_the_peer_is_here(void)
+{
+    peer_process peer;
+    ipcf_stream pair[2];
+    ipcf_stream_channel channel;
+    ipcf_channel_options options = IPCF_CHANNEL_OPTIONS_DEFAULT;
+    CHECK_OK(ipcf_stream_pair(&pair[0], &pair[1], NULL));
+    CHECK(ipcf_stream_peer_is_here(&pair[0]) && ipcf_stream_peer_is_here(&pair[1]));
+    start_peer(&peer);
+    CHECK(!ipcf_stream_peer_is_here(&peer.stream));
+    ipcf_test_fail_at("SO_PEERPIDFD", 1, EIO);
+    CHECK_OK(ipcf_stream_channel_init(&channel, &peer.stream, &options, NULL));
+    CHECK(!channel.base.peer_is_here);
+    CHECK(ipcf_test_fault_is_due());
+    ipcf_test_fail_at(NULL, 0, 0);
+    ipcf_channel_destroy(&channel.base);
+    CHECK_OK(ipcf_stream_channel_init(&channel, &pair[0], &options, NULL));
+    CHECK(channel.base.peer_is_here);
+    ipcf_channel_destroy(&channel.base);
+    ipcf_stream_close(&pair[1]);
+    tell(peer.go[1]);
+    finish_process(peer.process);
     end_peer(&peer);
 }
 
@@ -230,6 +256,7 @@ int main(void)
     size_t before = open_descriptors();
     RUN(death_is_noticed_behind_a_kept_socket);
     RUN(an_orderly_end_is_noticed_too);
+    RUN(nothing_is_opened_to_know_whether_the_peer_is_here);
     RUN(older_kernels_watch_by_number);
     RUN(the_dead_are_not_watched_by_number);
     RUN(a_peer_that_is_gone_already_is_told_or_ready);

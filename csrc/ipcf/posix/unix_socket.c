@@ -65,6 +65,13 @@ ipcf_status ipcf_stream_peer(const ipcf_stream *stream, ipcf_peer *peer,
     return IPCF_OK;
 }
 
+bool ipcf_stream_peer_is_here(const ipcf_stream *stream)
+{
+    ipcf_peer peer;
+    return ipcf_stream_peer(stream, &peer, NULL) == IPCF_OK &&
+           peer.pid == (int64_t)getpid();
+}
+
 ipcf_status ipcf_stream_watch_peer(const ipcf_stream *stream, ipcf_handle *process,
                                    ipcf_error *error)
 {

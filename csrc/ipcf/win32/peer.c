@@ -27,6 +27,12 @@ static bool is_connected(ipcf_pipe_state *state)
     return result;
 }
 
+bool ipcf_stream_peer_is_here(const ipcf_stream *stream)
+{
+    ipcf_pipe_state *state = ipcf_pipe_state_of(stream);
+    return state != NULL && state->peer_pid == (int64_t)GetCurrentProcessId();
+}
+
 /* The number may have been given to another process since the peer connected; but then
  * the peer's end is closed. So a connection that is still up after the process was
  * opened says that it is the right one. */
