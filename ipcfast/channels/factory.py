@@ -18,6 +18,7 @@ from ipcfast.channels.parent import (
     taken_place,
 )
 from ipcfast.channels.shared_memory import SharedMemoryChannel
+from ipcfast.channels.shutdown import ShutdownState
 
 __all__ = ["IpcChannelFactory", "IpcMode", "packed_name"]
 
@@ -54,7 +55,13 @@ class IpcChannelFactory:
     """Makes channels for programs that do not care how they are connected."""
 
     @staticmethod
-    def create(mode: IpcMode | str, name: str, *, timeout: float | None = CONNECT_TIMEOUT) -> IpcChannel:
+    def create(
+        mode: IpcMode | str,
+        name: str,
+        *,
+        timeout: float | None = CONNECT_TIMEOUT,
+        shutdown_state: ShutdownState | None = None,
+    ) -> IpcChannel:
         """Return a channel of that mode (R79).
 
         Args:
@@ -64,6 +71,7 @@ class IpcChannelFactory:
                 input and output, as ``StdioChannel`` does; AUTO is what ``auto_detect`` says.
             name: Of the channel.
             timeout: Seconds that connecting may take; None for ever.
+            shutdown_state: What the channel ends with.
 
         Raises:
             AddressNotFound, PermissionDenied, ConnectError, ChannelTimeout: As ``connect`` of those classes.
@@ -74,16 +82,16 @@ class IpcChannelFactory:
         if mode is IpcMode.AUTO:
             mode = IpcChannelFactory.auto_detect()
         if mode is IpcMode.LOCAL_SOCKET:
-            return LocalSocketChannel.connect(name, timeout=timeout)
+            return LocalSocketChannel.connect(name, timeout=timeout, shutdown_state=shutdown_state)
         if mode is IpcMode.SHARED_MEMORY:
-            return SharedMemoryChannel.connect(name, timeout=timeout)
+            return SharedMemoryChannel.connect(name, timeout=timeout, shutdown_state=shutdown_state)
         if mode is IpcMode.THREAD:
             from ipcfast.channels.thread import ThreadChannel
 
-            return ThreadChannel(name)
+            return ThreadChannel(name, shutdown_state=shutdown_state)
         from ipcfast.channels.stdio import StdioChannel
 
-        return StdioChannel(name=name)
+        return StdioChannel(name=name, shutdown_state=shutdown_state)
 
     @staticmethod
     def auto_detect() -> IpcMode:
@@ -116,7 +124,12 @@ class IpcChannelFactory:
         return IpcMode.LOCAL_SOCKET if os.environ.get(PACKED_VARIABLE) else IpcMode.THREAD
 
     @staticmethod
-    def create_for_context(name: str = "main", *, timeout: ParentTimeout = UNTIL_ANSWERED) -> IpcChannel:
+    def create_for_context(
+        name: str = "main",
+        *,
+        timeout: ParentTimeout = UNTIL_ANSWERED,
+        shutdown_state: ShutdownState | None = None,
+    ) -> IpcChannel:
         """Return the channel for the context that this process runs in: the same call everywhere (R84).
 
         In a process that was given a channel by its parent that is ``connect_parent()``, with everything
@@ -127,13 +140,14 @@ class IpcChannelFactory:
         Args:
             name: Of a ThreadChannel or StdioChannel; the others have the names that they were given.
             timeout: As for ``ipcfast.connect_parent``.
+            shutdown_state: What the channel ends with.
         """
         mode = IpcChannelFactory.auto_detect()
         place = taken_place() or channel_place()[1]
         is_given = mode is IpcMode.STDIO and place is not None and place.is_stdio
         if mode in (IpcMode.THREAD, IpcMode.STDIO, IpcMode.LEGACY) and not is_given:
-            return IpcChannelFactory.create(mode, name)
-        return connect_parent(timeout)
+            return IpcChannelFactory.create(mode, name, shutdown_state=shutdown_state)
+        return connect_parent(timeout, shutdown_state=shutdown_state)
 
 
 def packed_name(pid: int | None = None) -> str:

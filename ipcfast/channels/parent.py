@@ -12,6 +12,7 @@ from ipcfast.channels.endpoints import connect
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.listener import channel_of
 from ipcfast.channels.local_socket import FRAMING, PREFIX
+from ipcfast.channels.shutdown import ShutdownState, join
 from ipcfast.errors import ChannelTimeout, ConnectError, NotSpawned
 from ipcfast.protocol.codec import codec_named
 from ipcfast.transports.contract import Options, checked_timeout
@@ -49,6 +50,7 @@ def connect_parent(
     message_limit: int = Options.message_limit,
     read_ahead_limit: int = Options.read_ahead_limit,
     spin_us: int = Options.spin_us,
+    shutdown_state: ShutdownState | None = None,
 ) -> IpcChannel:
     """Connect to the process that started this one, on the channel that it has made for that.
 
@@ -65,6 +67,7 @@ def connect_parent(
         message_limit: As for ``ipcfast.listen``; each side has its own.
         read_ahead_limit: As for ``ipcfast.listen``.
         spin_us: As for ``ipcfast.listen``.
+        shutdown_state: What the channel ends with, once it is connected.
 
     Returns:
         A SharedMemoryChannel, a LocalSocketChannel or a StdioChannel, as the parent has chosen. There is none
@@ -75,8 +78,11 @@ def connect_parent(
         ConnectError: There is no parent at the other end, or it refused; or the variable names no channel.
         ChannelTimeout: The parent did not answer in time. Another call goes on with what this one has begun,
             its limits included.
+        ShuttingDown: ``shutdown_state`` is shut down already; the channel was not taken.
         IpcChannelError: Called by a signal handler that has interrupted this.
     """
+    if shutdown_state is not None:
+        shutdown_state.check()
     by_name: float | None = CONNECT_TIMEOUT
     inherited: float | None = None
     if timeout != UNTIL_ANSWERED:
@@ -85,6 +91,7 @@ def connect_parent(
     channel = _turn.take(inherited, lambda: _connect(by_name, inherited, limits), lambda: None)
     if channel is None:
         raise ChannelTimeout("another thread is still in connect_parent()")
+    join(channel, shutdown_state)
     return channel
 
 

@@ -12,6 +12,7 @@ from ipcfast.channels.connecting import CONNECT_TIMEOUT
 from ipcfast.channels.ipc_channel import IpcChannel
 from ipcfast.channels.local_socket import FRAMING, PREFIX
 from ipcfast.channels.parent import CHANNEL_ALIAS, CHANNEL_VARIABLE
+from ipcfast.channels.shutdown import ShutdownState, join
 from ipcfast.errors import ChannelClosed, ChannelTimeout
 from ipcfast.processes.opening import ByName, Inherited, Opening, OverStdio
 from ipcfast.processes.process import (
@@ -50,13 +51,21 @@ class Child:
     Threads: every method may be called from any thread. After a fork the child stays the parent's.
     """
 
-    def __init__(self, process: Process, opening: Opening, timeout: float | None) -> None:
+    def __init__(
+        self,
+        process: Process,
+        opening: Opening,
+        timeout: float | None,
+        shutdown_state: ShutdownState | None = None,
+    ) -> None:
         self._process = process
         self._opening = opening
         self._timeout = timeout
         self._turn = Turn("child.channel")
         self._channel: IpcChannel | None = None
         self._is_closed = False
+        self._shutdown_state: ShutdownState | None = None
+        join(self, shutdown_state)
 
     @property
     def channel(self) -> IpcChannel:
@@ -69,6 +78,7 @@ class Child:
             ConnectError: It hung up, or nothing could be agreed on with it.
             ChannelClosed: ``close`` was called before; or this is a forked child of the process that has
                 spawned it.
+            ShuttingDown: ``shutdown`` of the ShutdownState was called before, or meanwhile.
             IpcChannelError: Called by a signal handler that has interrupted this.
         """
         if self._channel is None:
@@ -83,7 +93,24 @@ class Child:
         if self._channel is None:
             if self._is_closed:
                 raise ChannelClosed(f"the channel to {self!r} was closed before the child had connected")
-            self._channel = self._opening.open(self._process, self._timeout)
+            state = self._shutdown_state
+            if state is not None:
+                state.check()
+            try:
+                channel = self._opening.open(self._process, self._timeout)
+            except ChannelClosed:
+                if state is not None:
+                    state.check()  # which knows better why
+                raise
+            join(channel, state)
+            self._channel = channel
+
+    def _end_gracefully(self) -> None:
+        """Do what the ShutdownState does before there is a channel: nobody waits for the child any more."""
+        self._opening.cancel()
+
+    def _drain(self, timeout: float | None) -> None:
+        """Return at once: what is under way is the channel's."""
 
     @property
     def process(self) -> Process:
@@ -185,6 +212,7 @@ def spawn(
     read_ahead_limit: int = Options.read_ahead_limit,
     spin_us: int = Options.spin_us,
     capacity: int = Options.capacity,
+    shutdown_state: ShutdownState | None = None,
 ) -> Child:
     """Start a program with a channel to it, which it opens with ``ipcfast.connect_parent()``.
 
@@ -226,8 +254,11 @@ def spawn(
         read_ahead_limit: As for ``ipcfast.listen``.
         spin_us: As for ``ipcfast.listen``.
         capacity: As for ``ipcfast.connect``.
+        shutdown_state: What the channel ends with, and waiting for the child. The process goes on until it
+            finds its channel at its end.
 
     Raises:
+        ShuttingDown: ``shutdown_state`` is shut down already; nothing was started.
         SpawnNotFound, SpawnNotPermitted, SpawnFailed: ``filename`` and ``errno`` say why.
         AddressInUse: Another process listens under ``name``.
         IoError: The system refused something else.
@@ -235,6 +266,8 @@ def spawn(
     """
     if transport not in TRANSPORTS:
         raise ValueError(f"transport {transport!r} is not one of {', '.join(TRANSPORTS)}")
+    if shutdown_state is not None:
+        shutdown_state.check()
     is_ring = transport == "shm"
     is_stdio = transport == "stdio"
     if is_stdio and (stdin, stdout, name) != (DEVNULL, None, None):
@@ -273,15 +306,15 @@ def spawn(
         settings = {"prefix": PREFIX, "framing": framing, "codec": codec, "capacity": str(capacity)}
         environment[CHANNEL_ALIAS] = name
         with closed_on_failure(opening):
-            return Child(start(Place(address.text, settings)), opening, timeout)
+            return Child(start(Place(address.text, settings)), opening, timeout, shutdown_state)
     if is_stdio:
         process = start(Place("stdio://", {"framing": framing, "codec": codec}))
-        return Child(process, OverStdio(process, options), timeout)
+        return Child(process, OverStdio(process, options), timeout, shutdown_state)
     ours, theirs = stream_pair(options)
     opening = Inherited(ours, options)
     with closed_on_failure(opening), inheritable_end(theirs) as descriptor:
         process = start(place_of(descriptor, options, ring=is_ring), descriptor)
-        return Child(process, opening, timeout)
+        return Child(process, opening, timeout, shutdown_state)
 
 
 @contextmanager

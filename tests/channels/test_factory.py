@@ -130,6 +130,26 @@ def test_a_thread_channel() -> None:
         assert type(channel) is ipcfast.ThreadChannel
 
 
+def test_channels_end_with_their_state() -> None:
+    state = ipcfast.ShutdownState()
+    name = f"ipcf-factory-state-{os.getpid()}"
+    with ipcfast.LocalSocketChannel.server(name) as server, ipcfast.SharedMemoryChannel.server(name) as ring:
+        made = [
+            IpcChannelFactory.create("local_socket", name, timeout=HANG, shutdown_state=state),
+            IpcChannelFactory.create("thread", name, shutdown_state=state),
+            IpcChannelFactory.create_for_context(name, shutdown_state=state),
+        ]
+        accepted = Background(ring.accept, HANG)
+        made.append(IpcChannelFactory.create("shm", name, timeout=HANG, shutdown_state=state))
+        with server.accept(HANG), accepted.result():
+            assert not any(channel.is_shutdown() for channel in made)
+            state.shutdown()
+            assert all(channel.is_shutdown() for channel in made)
+            for channel in made:
+                assert channel.shutdown_state is state
+                channel.close()
+
+
 def test_packed_without_a_channel_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURORAVIEW_PACKED", "1")
     with pytest.raises(ipcfast.NotSpawned, match="AURORAVIEW_IPC_CHANNEL"):

@@ -74,6 +74,26 @@ def test_an_inherited_channel_is_taken_once(parents_end: StreamChannel) -> None:
         result[0].transport.close()
 
 
+def test_the_channel_ends_with_its_state(parents_end: StreamChannel) -> None:
+    over = ipcfast.ShutdownState()
+    over.shutdown()
+    with pytest.raises(ipcfast.ShuttingDown):
+        ipcfast.connect_parent(HANG, shutdown_state=over)
+    state = ipcfast.ShutdownState()
+    answered = Background(lambda: answer_child(parents_end, Options(), HANG, lambda: False, []))
+    with ipcfast.connect_parent(HANG, shutdown_state=state) as channel:  # it has not been taken before
+        result = answered.result()
+        assert result is not None
+        assert channel.shutdown_state is state
+        channel.send_bytes(b"last")
+        state.shutdown()
+        assert channel.is_shutdown()
+        assert result[0].transport.recv_bytes(HANG) == b"last"
+        with pytest.raises(ipcfast.Disconnected):
+            result[0].transport.recv_bytes(HANG)
+        result[0].transport.close()
+
+
 def test_a_parent_that_answers_late(parents_end: StreamChannel) -> None:
     for _ in range(2):
         with pytest.raises(ipcfast.ChannelTimeout, match=r"child\.channel"):

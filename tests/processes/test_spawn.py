@@ -306,6 +306,53 @@ def test_waiting_for_a_child_ends_with(end: str) -> None:
         _ = child.channel
 
 
+# ---- a shared state
+
+
+@pytest.mark.parametrize("options", [*WAYS, *NAMED], ids=str)
+def test_the_channel_ends_with_its_state(options: dict[str, str], own_name: str) -> None:
+    if "name" in options:
+        options = {**options, "name": own_name}
+    state = ipcfast.ShutdownState()
+    with spawn("echo", shutdown_state=state, **options) as child:
+        assert ask(child, 1) == 1
+        assert child.channel.shutdown_state is state
+        state.shutdown()
+        assert child.channel.is_shutdown()
+        with pytest.raises(ipcfast.ShuttingDown):
+            child.channel.send({})
+        state.drain(HANG)
+        assert child.wait(HANG) == 0  # it has found the end
+
+
+@pytest.mark.parametrize("options", [{}, NAMED[0]], ids=str)
+def test_waiting_for_a_child_ends_with_the_state(options: dict[str, str], own_name: str) -> None:
+    if "name" in options:
+        options = {**options, "name": own_name}
+    state = ipcfast.ShutdownState()
+    with spawn("stay", timeout=None, shutdown_state=state, **options) as child:
+        line_of(child.process.stdout)
+        waiting = Background(lambda: child.channel)
+        until(lambda: waiting.native_id is not None)
+        until_asleep(os.getpid(), waiting.native_id)
+        state.shutdown()
+        with pytest.raises(ipcfast.ShuttingDown):
+            waiting.result()
+        with pytest.raises(ipcfast.ShuttingDown):
+            _ = child.channel
+        assert child.process.poll() is None
+        state.drain(HANG)
+        child.terminate(0)
+
+
+def test_nothing_is_started_with_a_state_that_has_ended(tmp_path: Path) -> None:
+    state = ipcfast.ShutdownState()
+    state.shutdown()
+    with pytest.raises(ipcfast.ShuttingDown):
+        ipcfast.spawn(["/bin/sh", "-c", f"touch {tmp_path}/started"], shutdown_state=state)
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- ends
 
 
