@@ -44,6 +44,8 @@ static ipcf_status init_parts(ipcf_channel *channel, bool watch, ipcf_error *err
     for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
         if (ipcf_lock_init(locks[i]) != IPCF_OK)
             return ipcf_fail_os(error, "lock");
+    if (ipcf_park_init(&channel->idle) != IPCF_OK)
+        return ipcf_fail_os(error, "condition variable");
     ipcf_status status = ipcf_doorbell_create(&channel->wake, error);
     if (status == IPCF_OK)
         status = ipcf_stream_peer(&channel->stream, &channel->peer, error);
@@ -160,6 +162,32 @@ ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size
     if (error != NULL)
         error->os_error = os_error;
     return status;
+}
+
+/* ---- receiving with a stop ------------------------------------------------------- */
+
+ipcf_status ipcf_channel_begin_stoppable(ipcf_channel *channel, uint64_t deadline_ns,
+                                         const ipcf_stop *stop, ipcf_message *message,
+                                         ipcf_error *error)
+{
+    if (ipcf_stop_is_set(stop))
+        return ipcf_fail(error, IPCF_TIMEOUT, "stopped", 0, 0);
+    return ipcf_channel_counted(
+        channel, &channel->received,
+        channel->ops->begin(channel, deadline_ns, stop, message, error));
+}
+
+ipcf_status ipcf_channel_read_body_stoppable(ipcf_channel *channel, void *dest,
+                                             size_t size, size_t *got,
+                                             uint64_t deadline_ns,
+                                             const ipcf_stop *stop, ipcf_error *error)
+{
+    *got = 0;
+    if (ipcf_stop_is_set(stop))
+        return ipcf_fail(error, IPCF_TIMEOUT, "stopped", 0, 0);
+    return ipcf_channel_counted(
+        channel, &channel->received,
+        channel->ops->read_body(channel, dest, size, got, deadline_ns, stop, error));
 }
 
 /* ---- the ready handle ------------------------------------------------------------ */
@@ -282,23 +310,43 @@ void ipcf_channel_close(ipcf_channel *channel)
     ipcf_lock_release(&channel->send_lock);
 }
 
+/* Sleep until nobody has said that a call begins. OK, TIMEOUT; INTERRUPTED: after as
+ * long as a lock is waited for. */
+static ipcf_status await_callers(ipcf_channel *channel, uint64_t deadline_ns)
+{
+    uint64_t slice_end = ipcf_clock_ns() + IPCF_LOCK_SLICE_NS;
+    uint64_t until = slice_end < deadline_ns ? slice_end : deadline_ns;
+    for (;;) {
+        uint32_t key = ipcf_park_prepare(&channel->idle);
+        /* seq_cst: pairs with the additions in call_begins and call_ends */
+        bool is_idle = ipcf_load_seq_cst(&channel->callers) == 0u;
+        if (is_idle || ipcf_clock_ns() >= until) {
+            ipcf_park_cancel(&channel->idle);
+            return is_idle                ? IPCF_OK
+                   : until == deadline_ns ? IPCF_TIMEOUT
+                                          : IPCF_INTERRUPTED;
+        }
+        ipcf_park_sleep(&channel->idle, key, until);
+    }
+}
+
 ipcf_status ipcf_channel_drain(ipcf_channel *channel, uint64_t deadline_ns,
                                ipcf_error *error)
 {
     ipcf_lock *locks[] = {&channel->send_lock, &channel->receive_lock};
-    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) {
-        /* After a fork the lock may be held by a thread that is not here. acquire: pairs
-         * with the exchange in ipcf_channel_abandon */
-        if (ipcf_load_acquire(&channel->state) == IPCF_STATE_FORKED)
-            return ipcf_fail(error, IPCF_FORKED, "channel", 0, 0);
-        if (!ipcf_lock_try(locks[i])) {
-            ipcf_status status = ipcf_lock_acquire(locks[i], deadline_ns);
-            if (status != IPCF_OK)
-                return ipcf_fail(error, status, "an operation under way", 0, 0);
-        }
-        ipcf_lock_release(locks[i]);
+    /* After a fork a thread that is not here may hold a lock, or count as a caller.
+     * acquire: pairs with the exchange in ipcf_channel_abandon */
+    if (ipcf_load_acquire(&channel->state) == IPCF_STATE_FORKED)
+        return ipcf_fail(error, IPCF_FORKED, "channel", 0, 0);
+    ipcf_status status = await_callers(channel, deadline_ns);
+    for (size_t i = 0; i < sizeof locks / sizeof *locks && status == IPCF_OK; i++) {
+        if (!ipcf_lock_try(locks[i]))
+            status = ipcf_lock_acquire(locks[i], deadline_ns);
+        if (status == IPCF_OK)
+            ipcf_lock_release(locks[i]);
     }
-    return IPCF_OK;
+    return status == IPCF_OK ? IPCF_OK
+                             : ipcf_fail(error, status, "an operation under way", 0, 0);
 }
 
 void ipcf_channel_destroy(ipcf_channel *channel)
@@ -310,6 +358,7 @@ void ipcf_channel_destroy(ipcf_channel *channel)
     ipcf_lock_destroy(&channel->send_lock);
     ipcf_lock_destroy(&channel->receive_lock);
     ipcf_lock_destroy(&channel->life_lock);
+    ipcf_park_destroy(&channel->idle);
 }
 
 void ipcf_channel_abandon(ipcf_channel *channel)

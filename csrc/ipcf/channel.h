@@ -38,7 +38,9 @@
 #include "ipcf/frame.h"
 #include "ipcf/lock.h"
 #include "ipcf/metrics.h"
+#include "ipcf/park.h"
 #include "ipcf/spin.h"
+#include "ipcf/stop.h"
 #include "ipcf/stream.h"
 
 typedef enum ipcf_channel_state {
@@ -112,9 +114,11 @@ typedef struct ipcf_channel_ops {
                              size_t *, uint64_t, ipcf_error *);
     ipcf_status (*flush)(ipcf_channel *, uint64_t, ipcf_error *);
     ipcf_status (*try_begin)(ipcf_channel *, ipcf_look, ipcf_message *, ipcf_error *);
-    ipcf_status (*begin)(ipcf_channel *, uint64_t, ipcf_message *, ipcf_error *);
+    /* the stop may be NULL, and is not set on entry */
+    ipcf_status (*begin)(ipcf_channel *, uint64_t, const ipcf_stop *, ipcf_message *,
+                         ipcf_error *);
     ipcf_status (*read_body)(ipcf_channel *, void *, size_t, size_t *, uint64_t,
-                             ipcf_error *);
+                             const ipcf_stop *, ipcf_error *);
     void (*finish)(ipcf_channel *);
     void (*leave)(ipcf_channel *);
     ipcf_status (*next)(ipcf_channel *, ipcf_message *);
@@ -161,6 +165,9 @@ struct ipcf_channel {
     ipcf_atomic_u32 has_ready_set; /* 1: who leaves receiving settles it; stays 1 */
     ipcf_spin receive_spin;
     ipcf_counters received;
+    ipcf_atomic_u32 end_was_received; /* 1: receiving has given DISCONNECTED */
+    ipcf_atomic_u32 callers;          /* between call_begins and call_ends */
+    ipcf_park idle;                   /* where ipcf_channel_drain sleeps */
 };
 
 #define IPCF_NO_MESSAGE UINT64_MAX
@@ -176,8 +183,21 @@ ipcf_channel_counted(ipcf_channel *channel, ipcf_counters *counters, ipcf_status
         /* acquire: pairs with the compare-and-swap in ipcf_channel_note_ending */
         bool died = ipcf_load_acquire(&channel->ending) == IPCF_ENDING_DIED;
         ipcf_count_failure(counters, status, counters == &channel->sent || died);
+        /* release: pairs with the load in ipcf_channel_is_over */
+        if (status == IPCF_DISCONNECTED && counters == &channel->received)
+            ipcf_store_release(&channel->end_was_received, 1u);
     }
     return status;
+}
+
+/* Nothing will be received any more, and a receive has said so: the peer's end, after
+ * everything that it had sent, or a fault of it. */
+static inline bool ipcf_channel_is_over(const ipcf_channel *channel)
+{
+    /* acquire, twice: pair with the store in ipcf_channel_counted and the
+     * compare-and-swap in ipcf_channel_break */
+    return ipcf_load_acquire(&channel->end_was_received) != 0 ||
+           ipcf_load_acquire(&channel->state) == IPCF_STATE_BROKEN;
 }
 
 /* What has been counted; at any time, from any thread. */
@@ -257,7 +277,7 @@ IPCF_MUST_CHECK static inline ipcf_status ipcf_channel_begin(ipcf_channel *chann
 {
     return ipcf_channel_counted(
         channel, &channel->received,
-        channel->ops->begin(channel, deadline_ns, message, error));
+        channel->ops->begin(channel, deadline_ns, NULL, message, error));
 }
 
 /* After begin gave data == NULL: fill dest with the next `size` bytes of the body
@@ -269,8 +289,18 @@ ipcf_channel_read_body(ipcf_channel *channel, void *dest, size_t size, size_t *g
 {
     return ipcf_channel_counted(
         channel, &channel->received,
-        channel->ops->read_body(channel, dest, size, got, deadline_ns, error));
+        channel->ops->read_body(channel, dest, size, got, deadline_ns, NULL, error));
 }
+
+/* The two that a stop (NULL: none) can end as well: TIMEOUT, and nothing is lost. */
+IPCF_MUST_CHECK ipcf_status ipcf_channel_begin_stoppable(ipcf_channel *channel,
+                                                         uint64_t deadline_ns,
+                                                         const ipcf_stop *stop,
+                                                         ipcf_message *message,
+                                                         ipcf_error *error);
+IPCF_MUST_CHECK ipcf_status ipcf_channel_read_body_stoppable(
+    ipcf_channel *channel, void *dest, size_t size, size_t *got, uint64_t deadline_ns,
+    const ipcf_stop *stop, ipcf_error *error);
 
 /* Done with the message (its body has been read to the end): the next begin gives the
  * next one. */
@@ -323,6 +353,13 @@ IPCF_MUST_CHECK ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel,
 void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer,
                            ipcf_handle *process);
 
+/* The second half of stopping (stop.h): make receives that wait for their turn look
+ * again. From any thread, in any state but FORKED. */
+static inline void ipcf_channel_wake_receivers(ipcf_channel *channel)
+{
+    ipcf_lock_wake_all(&channel->receive_lock);
+}
+
 /* ---- ending ---------------------------------------------------------------------- */
 
 /* From any thread, any number of times: local operations give SHUT_DOWN at once; the
@@ -338,6 +375,22 @@ void ipcf_channel_destroy(ipcf_channel *channel);
  * peer; the state becomes FORKED. What another thread was closing at the moment of the
  * fork may stay. */
 void ipcf_channel_abandon(ipcf_channel *channel);
+
+/* A caller that makes one operation out of several calls of this page (again after
+ * INTERRUPTED, part by part) tells where it begins and ends, so that drain waits for
+ * the whole of it: also between the calls, and while it waits for another thread's
+ * turn. What a try_ function does at once need not be told. */
+static inline void ipcf_channel_call_begins(ipcf_channel *channel)
+{
+    /* seq_cst: pairs with the load in ipcf_channel_drain */
+    (void)ipcf_add_seq_cst(&channel->callers, 1u);
+}
+static inline void ipcf_channel_call_ends(ipcf_channel *channel)
+{
+    /* seq_cst as park.h demands: pairs with the load in ipcf_channel_drain */
+    if (ipcf_add_seq_cst(&channel->callers, UINT32_MAX) == 1u)
+        ipcf_park_wake(&channel->idle, true);
+}
 
 /* Wait until the operations that are under way in both directions have left. OK,
  * TIMEOUT, INTERRUPTED, FORKED; in any other state of the channel as well. */

@@ -53,6 +53,7 @@
 #include "ipcf/metrics.h"
 #include "ipcf/park.h"
 #include "ipcf/spin.h"
+#include "ipcf/stop.h"
 
 #define IPCF_QUEUE_CAPACITY_MAX (UINT64_C(1) << 30)
 /* Of an item; the rest of the word is its kind. */
@@ -140,6 +141,7 @@ typedef struct ipcf_queue_wait {
     uint64_t deadline_ns;
     uint64_t nap_ns;
     uint64_t patient_until_ns; /* FOR_ROOM: half of the queue until then; 0: begins */
+    const ipcf_stop *stop; /* FOR_ITEM: the caller's, set after wait_begin; or NULL */
     bool has_spun;
     bool has_slept;
     ipcf_spin spin;
@@ -200,11 +202,17 @@ int ipcf_queue_visit(ipcf_queue *queue, int (*visit)(void *, void *), void *argu
 void ipcf_queue_wait_begin(ipcf_queue_wait *wait, ipcf_queue *queue,
                            ipcf_queue_direction direction, uint64_t deadline_ns,
                            uint64_t nap_ns);
-/* OK: an item, or room, was there a moment ago, or the queue is closed. TIMEOUT.
- * INTERRUPTED: a nap is over; run signal handlers and call again. */
+/* OK: an item, or room, was there a moment ago, or the queue is closed. TIMEOUT: also
+ * when the stop is set. INTERRUPTED: a nap is over; run signal handlers and call again. */
 IPCF_MUST_CHECK ipcf_status ipcf_queue_wait_on(ipcf_queue_wait *wait);
 /* has_taken: the caller has popped an item. */
 void ipcf_queue_wait_end(ipcf_queue_wait *wait, bool has_taken);
+
+/* The second half of stopping (stop.h). From any thread. */
+static inline void ipcf_queue_wake_receivers(ipcf_queue *queue)
+{
+    ipcf_park_wake(&queue->receivers.park, true);
+}
 
 /* Sleep until no wait of this direction is under way. OK, TIMEOUT, INTERRUPTED. */
 IPCF_MUST_CHECK ipcf_status ipcf_queue_drain(ipcf_queue *queue,

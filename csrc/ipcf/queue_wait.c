@@ -135,8 +135,9 @@ static void nap(ipcf_queue_wait *wait, uint64_t until_ns)
     bool is_eager = wait->direction == IPCF_QUEUE_FOR_ROOM && !is_patient(wait);
     if (is_eager) /* before prepare, which orders it for tell_senders */
         (void)ipcf_add_seq_cst(&side->eager, 1u);
+    IPCF_TEST_STEP("queue about to sleep");
     uint32_t key = ipcf_park_prepare(&side->park);
-    if (has_come(wait))
+    if (has_come(wait) || ipcf_stop_is_set(wait->stop))
         ipcf_park_cancel(&side->park);
     else
         sleep_in(side, key, until_ns);
@@ -157,7 +158,7 @@ static ipcf_status sleep_on(ipcf_queue_wait *wait)
             wait->patient_until_ns = 0;
             continue;
         }
-        if (now >= wait->deadline_ns)
+        if (now >= wait->deadline_ns || ipcf_stop_is_set(wait->stop))
             return IPCF_TIMEOUT;
         if (now >= nap_end)
             return IPCF_INTERRUPTED;

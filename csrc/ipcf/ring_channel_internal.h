@@ -31,10 +31,11 @@ ipcf_status ipcf_ring_channel_flush(ipcf_channel *base, uint64_t deadline_ns,
 ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, ipcf_look look,
                                         ipcf_message *message, ipcf_error *error);
 ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
-                                    ipcf_message *message, ipcf_error *error);
+                                    const ipcf_stop *stop, ipcf_message *message,
+                                    ipcf_error *error);
 ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t size,
                                         size_t *got, uint64_t deadline_ns,
-                                        ipcf_error *error);
+                                        const ipcf_stop *stop, ipcf_error *error);
 void ipcf_ring_channel_finish(ipcf_channel *base);
 void ipcf_ring_channel_leave(ipcf_channel *base);
 ipcf_status ipcf_ring_channel_next(ipcf_channel *base, ipcf_message *message);
@@ -89,9 +90,10 @@ static inline uint64_t ipcf_ring_channel_stride(uint32_t size)
 ipcf_whereabouts ipcf_ring_channel_whereabouts(ipcf_ring_channel *channel);
 
 /* Wait until a record is at hand; the receive lock is held. OK: peek again. DISCONNECTED:
- * nothing more will come. */
+ * nothing more will come. TIMEOUT also when the stop (NULL: none) is set. */
 ipcf_status ipcf_ring_channel_wait_for_record(ipcf_ring_channel *channel,
-                                              uint64_t deadline_ns, ipcf_error *error);
+                                              uint64_t deadline_ns,
+                                              const ipcf_stop *stop, ipcf_error *error);
 
 /* Whether a record is at hand, in `ahead` or in the ring. The receive lock is held. */
 bool ipcf_ring_channel_has_record(ipcf_ring_channel *channel);

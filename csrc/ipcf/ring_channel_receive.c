@@ -209,14 +209,16 @@ ipcf_status ipcf_ring_channel_try_begin(ipcf_channel *base, ipcf_look look,
 
 /* Look, and wait until there is something to see. message: NULL to leave it where it is. */
 static ipcf_status look_until(ipcf_ring_channel *channel, ipcf_message *message,
-                              uint64_t deadline_ns, ipcf_error *error)
+                              uint64_t deadline_ns, const ipcf_stop *stop,
+                              ipcf_error *error)
 {
     ipcf_status status;
     do {
         status = message != NULL ? look_at_head(channel, message, error)
                                  : look_for_news(channel, error);
         if (status == IPCF_AGAIN) {
-            status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
+            status =
+                ipcf_ring_channel_wait_for_record(channel, deadline_ns, stop, error);
             if (status == IPCF_OK)
                 status = IPCF_AGAIN;
         }
@@ -227,14 +229,19 @@ static ipcf_status look_until(ipcf_ring_channel *channel, ipcf_message *message,
 }
 
 ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
-                                    ipcf_message *message, ipcf_error *error)
+                                    const ipcf_stop *stop, ipcf_message *message,
+                                    ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
                                             deadline_ns, error);
     if (status != IPCF_OK)
         return status;
-    status = look_until(channel, message, deadline_ns, error);
+    status = look_at_head(channel, message, error);
+    if (IPCF_LIKELY(status == IPCF_OK))
+        return IPCF_OK;
+    if (status == IPCF_AGAIN || status == IPCF_INTERRUPTED)
+        status = look_until(channel, message, deadline_ns, stop, error);
     if (status != IPCF_OK)
         ipcf_channel_leave_receiving(&channel->base);
     return status;
@@ -317,7 +324,7 @@ static ipcf_status read_part(ipcf_ring_channel *channel, const ipcf_record *reco
 
 ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t size,
                                         size_t *got, uint64_t deadline_ns,
-                                        ipcf_error *error)
+                                        const ipcf_stop *stop, ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     *got = 0;
@@ -327,7 +334,8 @@ ipcf_status ipcf_ring_channel_read_body(ipcf_channel *base, void *dest, size_t s
     while (status == IPCF_OK && *got < size && channel->body_left != 0) {
         status = peek(channel, &record, error);
         if (status == IPCF_AGAIN) {
-            status = ipcf_ring_channel_wait_for_record(channel, deadline_ns, error);
+            status =
+                ipcf_ring_channel_wait_for_record(channel, deadline_ns, stop, error);
             if (status == IPCF_DISCONNECTED)
                 channel->in_body = false; /* the rest will never come */
             if (status != IPCF_OK)
@@ -354,7 +362,7 @@ ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
     ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
                                             deadline_ns, error);
     if (status == IPCF_OK) {
-        status = look_until(channel, NULL, deadline_ns, error);
+        status = look_until(channel, NULL, deadline_ns, NULL, error);
         ipcf_channel_leave_receiving(&channel->base);
     }
     /* The peer's end and its faults can be received; our own end is told at once. */

@@ -42,10 +42,11 @@ ipcf_status ipcf_stream_channel_flush(ipcf_channel *base, uint64_t deadline_ns,
 ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, ipcf_look look,
                                           ipcf_message *message, ipcf_error *error);
 ipcf_status ipcf_stream_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
-                                      ipcf_message *message, ipcf_error *error);
+                                      const ipcf_stop *stop, ipcf_message *message,
+                                      ipcf_error *error);
 ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t size,
                                           size_t *got, uint64_t deadline_ns,
-                                          ipcf_error *error);
+                                          const ipcf_stop *stop, ipcf_error *error);
 void ipcf_stream_channel_finish(ipcf_channel *base);
 void ipcf_stream_channel_leave(ipcf_channel *base);
 ipcf_status ipcf_stream_channel_next(ipcf_channel *base, ipcf_message *message);
@@ -62,7 +63,8 @@ struct ipcf_waiting {
                         ipcf_error *error);
     ipcf_spin *spin;
     uint64_t deadline_ns;
-    uint64_t started_ns; /* for ipcf_channel_go_on */
+    const ipcf_stop *stop; /* NULL: none; not for writing */
+    uint64_t started_ns;   /* for ipcf_channel_go_on */
     bool for_writing;
     bool progressed; /* set by the step: bytes have moved, though not enough of them */
 };

@@ -112,14 +112,16 @@ ipcf_status ipcf_stream_channel_try_begin(ipcf_channel *base, ipcf_look look,
 
 /* begin, be it of a handshake. */
 static ipcf_status begin_any(ipcf_stream_channel *channel, uint64_t deadline_ns,
-                             ipcf_message *message, ipcf_error *error)
+                             const ipcf_stop *stop, ipcf_message *message,
+                             ipcf_error *error)
 {
     ipcf_status status =
         enter_and_look(channel, IPCF_FILLS_AT_ONCE, deadline_ns, message, error);
     if (status == IPCF_AGAIN) {
         arrival arriving = {{.step = look_step,
                              .spin = &channel->base.receive_spin,
-                             .deadline_ns = deadline_ns},
+                             .deadline_ns = deadline_ns,
+                             .stop = stop},
                             message};
         status = wait_for(channel, &arriving.waiting, error);
         if (status != IPCF_OK)
@@ -129,10 +131,11 @@ static ipcf_status begin_any(ipcf_stream_channel *channel, uint64_t deadline_ns,
 }
 
 ipcf_status ipcf_stream_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
-                                      ipcf_message *message, ipcf_error *error)
+                                      const ipcf_stop *stop, ipcf_message *message,
+                                      ipcf_error *error)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
-    ipcf_status status = begin_any(channel, deadline_ns, message, error);
+    ipcf_status status = begin_any(channel, deadline_ns, stop, message, error);
     if (IPCF_UNLIKELY(status == IPCF_OK && channel->in_handshake))
         return leave_handshake(channel, message, error);
     return status;
@@ -191,12 +194,13 @@ static void take_buffered(ipcf_stream_channel *channel, body_read *body)
 
 ipcf_status ipcf_stream_channel_read_body(ipcf_channel *base, void *dest, size_t size,
                                           size_t *got, uint64_t deadline_ns,
-                                          ipcf_error *error)
+                                          const ipcf_stop *stop, ipcf_error *error)
 {
     ipcf_stream_channel *channel = ipcf_stream_channel_of(base);
     body_read body = {.waiting = {.step = read_step,
                                   .spin = &channel->base.receive_spin,
-                                  .deadline_ns = deadline_ns},
+                                  .deadline_ns = deadline_ns,
+                                  .stop = stop},
                       .dest = dest,
                       .size = size < channel->body_left ? size
                                                         : (size_t)channel->body_left};
@@ -371,7 +375,7 @@ ipcf_status ipcf_stream_channel_receive_handles(ipcf_stream_channel *channel,
     ipcf_message message;
     size_t handle_room = *handle_count;
     *handle_count = 0;
-    ipcf_status status = begin_any(channel, deadline_ns, &message, error);
+    ipcf_status status = begin_any(channel, deadline_ns, NULL, &message, error);
     if (status != IPCF_OK)
         return status;
     if (message.data == NULL || message.size > room) {

@@ -87,7 +87,7 @@ static ipcf_status sleep_once(ipcf_stream_channel *channel, ipcf_waiting *waitin
          .for_writing = waiting->for_writing},
         {.handle = ipcf_doorbell_arm(&channel->base.wake)},
         {.handle = channel->base.peer_process},
-        {.handle = reading}};
+        {.handle = waiting->for_writing ? reading : ipcf_stop_arm(waiting->stop)}};
     uint64_t cap_ns = is_busy ? ipcf_clock_ns() + BUSY_RECEIVER_NAP_NS : until_ns;
     bool is_capped = cap_ns < until_ns;
     ipcf_status status = ipcf_wait(items, 4, is_capped ? cap_ns : until_ns, error);
@@ -104,7 +104,8 @@ static ipcf_status sleep_once(ipcf_stream_channel *channel, ipcf_waiting *waitin
 static ipcf_status sleep_and_try(ipcf_stream_channel *channel, ipcf_waiting *waiting,
                                  uint64_t nap_ns, ipcf_error *error)
 {
-    uint64_t start = ipcf_clock_ns(), lapse = start + nap_ns;
+    uint64_t start = ipcf_clock_ns();
+    uint64_t lapse = nap_ns == IPCF_NEVER ? IPCF_NEVER : start + nap_ns;
     uint64_t deadline_ns = waiting->deadline_ns;
     for (;;) {
         bool peer_is_gone = false;
@@ -121,18 +122,26 @@ static ipcf_status sleep_and_try(ipcf_stream_channel *channel, ipcf_waiting *wai
         if (peer_is_gone)
             return peer_is_dead(channel, waiting->for_writing, error);
         uint64_t now = ipcf_clock_ns();
-        if (now >= deadline_ns)
+        if (now >= deadline_ns || ipcf_stop_is_set(waiting->stop))
             return ipcf_fail(error, IPCF_TIMEOUT, "waiting", 0, 0);
         if (now - start >= IPCF_SLEEP_MAX_NS)
             return ipcf_fail(error, IPCF_INTERRUPTED, "time to look for signals", 0, 0);
         if (!waiting->progressed)
             continue;
         /* the peer is at work: it pays to spin again */
-        lapse = now + nap_ns;
+        lapse = nap_ns == IPCF_NEVER ? IPCF_NEVER : now + nap_ns;
         status = spin(channel, waiting, error);
         if (status != IPCF_AGAIN)
             return status;
     }
+}
+
+/* How long to sleep without looking for signals (stop.h). */
+static uint64_t nap_of(const ipcf_waiting *waiting, bool is_resumed)
+{
+    if (waiting->stop != NULL)
+        return IPCF_NEVER;
+    return is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS;
 }
 
 ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
@@ -153,9 +162,7 @@ ipcf_status ipcf_stream_channel_await(ipcf_stream_channel *channel,
     }
     if (status == IPCF_AGAIN) {
         slept = true;
-        status =
-            sleep_and_try(channel, waiting,
-                          is_resumed ? IPCF_SLEEP_MAX_NS : IPCF_SLEEP_FIRST_NS, error);
+        status = sleep_and_try(channel, waiting, nap_of(waiting, is_resumed), error);
     }
     if (status == IPCF_OK)
         ipcf_spin_end(waiting->spin, slept);

@@ -210,6 +210,28 @@ static ipcf_status read_bytes(ipcf_channel *channel, size_t enough, size_t *tota
     return status;
 }
 
+/* As a binding does it between two calls, where nothing is locked. */
+static void draining_waits_for_who_will_call_again(void)
+{
+    for (size_t kind = 0; kind < COUNT(openers); kind++) {
+        both_ends ends;
+        openers[kind](&ends);
+        ipcf_channel_call_begins(ends.ours);
+        ipcf_channel_call_begins(ends.ours);
+        CHECK_STATUS(ipcf_channel_drain(ends.ours, IPCF_NO_WAIT, NULL), IPCF_TIMEOUT);
+        uint64_t deadline = ipcf_clock_ns() + 5000000;
+        CHECK_STATUS(ipcf_channel_drain(ends.ours, deadline, NULL), IPCF_TIMEOUT);
+        CHECK(ipcf_clock_ns() >= deadline);
+        CHECK_STATUS(ipcf_channel_drain(ends.ours, IPCF_NEVER, NULL), IPCF_INTERRUPTED);
+        pthread_t draining = start_thread(drain_it, ends.ours);
+        ipcf_channel_call_ends(ends.ours);
+        CHECK_STATUS(ipcf_channel_drain(ends.ours, IPCF_NO_WAIT, NULL), IPCF_TIMEOUT);
+        ipcf_channel_call_ends(ends.ours);
+        join(draining);
+        destroy_both(&ends);
+    }
+}
+
 static void shut_down_does_not_wait_for_a_long_message(void)
 {
     ipcf_channel_options options = IPCF_CHANNEL_OPTIONS_DEFAULT;
@@ -361,6 +383,7 @@ int main(void)
     RUN(whoever_ends_it_the_goodbye_is_said);
     RUN(close_waits_for_a_message_in_use);
     RUN(draining_waits_for_what_is_under_way);
+    RUN(draining_waits_for_who_will_call_again);
     RUN(shut_down_does_not_wait_for_a_long_message);
     RUN(a_broken_channel_keeps_saying_why);
     RUN(what_cannot_be_opened_takes_nothing);
