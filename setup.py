@@ -77,6 +77,7 @@ WAITING = ["posix/wait"]
 
 CAPABILITIES = {
     "status": [],
+    "stop": ["posix/descriptor", "posix/os_error", DOORBELL],
     "c_streams": [],
     "frame": [*FRAME, "frame_splitter"],
     "sending": ["metrics", "posix/park"],

@@ -213,6 +213,17 @@ cdef extern from "ipcf/metrics.h" nogil:
         uint64_t peak_queue
 
 
+cdef extern from "ipcf/stop.h" nogil:
+    ctypedef struct ipcf_stop:
+        pass
+
+    ipcf_status ipcf_stop_init(ipcf_stop *stop, ipcf_error *error)
+    void ipcf_stop_destroy(ipcf_stop *stop)
+    void ipcf_stop_set(ipcf_stop *stop)
+    void ipcf_stop_reset(ipcf_stop *stop)
+    bint ipcf_stop_is_set(const ipcf_stop *stop)
+
+
 cdef extern from "ipcf/channel.h" nogil:
     ctypedef enum ipcf_look:
         IPCF_LOOK_ONCE
@@ -253,7 +264,6 @@ cdef extern from "ipcf/channel.h" nogil:
         bint cut_short
 
     ipcf_channel_options IPCF_CHANNEL_OPTIONS_DEFAULT
-    const char *ipcf_channel_begun
 
     ipcf_status ipcf_channel_try_send(ipcf_channel *channel, uint8_t kind, const void *body, size_t size,
                                       ipcf_error *error)
@@ -264,10 +274,12 @@ cdef extern from "ipcf/channel.h" nogil:
     ipcf_status ipcf_channel_flush(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
     ipcf_status ipcf_channel_try_begin(ipcf_channel *channel, ipcf_look look, ipcf_message *message,
                                        ipcf_error *error)
-    ipcf_status ipcf_channel_begin(ipcf_channel *channel, uint64_t deadline_ns, ipcf_message *message,
-                                   ipcf_error *error)
+    ipcf_status ipcf_channel_begin_stoppable(ipcf_channel *channel, uint64_t deadline_ns, const ipcf_stop *stop,
+                                             ipcf_message *message, ipcf_error *error)
     ipcf_status ipcf_channel_read_body(ipcf_channel *channel, void *dest, size_t size, size_t *got,
                                        uint64_t deadline_ns, ipcf_error *error)
+    ipcf_status ipcf_channel_read_body_stoppable(ipcf_channel *channel, void *dest, size_t size, size_t *got,
+                                                 uint64_t deadline_ns, const ipcf_stop *stop, ipcf_error *error)
     void ipcf_channel_finish(ipcf_channel *channel)
     void ipcf_channel_leave(ipcf_channel *channel)
     ipcf_status ipcf_channel_next(ipcf_channel *channel, ipcf_message *message)
@@ -275,6 +287,10 @@ cdef extern from "ipcf/channel.h" nogil:
     ipcf_status ipcf_channel_ready_handle(ipcf_channel *channel, ipcf_handle *handle, ipcf_error *error)
     ipcf_status ipcf_channel_watch_peer(ipcf_channel *channel, ipcf_error *error)
     void ipcf_channel_set_peer(ipcf_channel *channel, const ipcf_peer *peer, ipcf_handle *process)
+    void ipcf_channel_wake_receivers(ipcf_channel *channel)
+    bint ipcf_channel_is_over(const ipcf_channel *channel)
+    void ipcf_channel_call_begins(ipcf_channel *channel)
+    void ipcf_channel_call_ends(ipcf_channel *channel)
     ipcf_status ipcf_channel_drain(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
     void ipcf_channel_read_metrics(const ipcf_channel *channel, ipcf_metrics *metrics)
     void ipcf_channel_shut_down(ipcf_channel *channel)
@@ -331,56 +347,3 @@ cdef extern from "ipcf/stream_channel.h" nogil:
                                                 ipcf_error *error)
     ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel, ipcf_stream *stream,
                                                    ipcf_error *error)
-
-
-cdef extern from "ipcf/queue.h" nogil:
-    const uint8_t IPCF_QUEUE_ANY_KIND
-    const uint64_t IPCF_SLEEP_FIRST_NS
-    const uint64_t IPCF_SLEEP_MAX_NS
-
-    ctypedef enum ipcf_queue_direction:
-        IPCF_QUEUE_FOR_ITEM
-        IPCF_QUEUE_FOR_ROOM
-
-    ctypedef struct ipcf_baton:
-        pass
-
-    ctypedef struct ipcf_queue:
-        pass
-
-    ctypedef struct ipcf_queue_item:
-        void *pointer
-        uint64_t size
-        uint8_t kind
-
-    ctypedef struct ipcf_queue_wait:
-        pass
-
-    ipcf_status ipcf_queue_init(ipcf_queue *queue, uint64_t capacity, uint64_t spin_ns, ipcf_baton *baton,
-                                ipcf_error *error)
-    void ipcf_queue_destroy(ipcf_queue *queue)
-    void ipcf_queue_abandon(ipcf_queue *queue)
-    void ipcf_queue_close(ipcf_queue *queue)
-    bint ipcf_queue_is_closed(const ipcf_queue *queue)
-    bint ipcf_queue_has_item(const ipcf_queue *queue)
-    ipcf_status ipcf_queue_try_push(ipcf_queue *queue, const ipcf_queue_item *item)
-    ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_size, ipcf_queue_item *item)
-    uint64_t ipcf_queue_length(const ipcf_queue *queue)
-    uint64_t ipcf_queue_peak(const ipcf_queue *queue)
-    void ipcf_queue_read_metrics(const ipcf_queue *outbound, const ipcf_queue *inbound, ipcf_metrics *metrics)
-    void ipcf_queue_count_discarded(ipcf_queue *queue, const ipcf_queue_item *item)
-    void ipcf_queue_wait_begin(ipcf_queue_wait *wait, ipcf_queue *queue, ipcf_queue_direction direction,
-                               uint64_t deadline_ns, uint64_t nap_ns)
-    ipcf_status ipcf_queue_wait_on(ipcf_queue_wait *wait)
-    void ipcf_queue_wait_end(ipcf_queue_wait *wait, bint has_taken)
-    ipcf_status ipcf_queue_drain(ipcf_queue *queue, ipcf_queue_direction direction, uint64_t deadline_ns,
-                                 uint64_t nap_ns)
-    void ipcf_baton_give(ipcf_baton *baton)
-    void ipcf_baton_keep(ipcf_baton *baton)
-    ipcf_status ipcf_queue_ready_handle(ipcf_queue *queue, ipcf_handle *handle, ipcf_error *error)
-    void ipcf_queue_close_handle(ipcf_queue *queue)
-
-
-# With the GIL, which the visitor may need.
-cdef extern from "ipcf/queue.h":
-    int ipcf_queue_visit(ipcf_queue *queue, int (*visit)(void *, void *) noexcept, void *argument)

@@ -5,7 +5,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint64_t
 
-from ipcfast._native.csrc cimport ipcf_channel, ipcf_error, ipcf_message, ipcf_status
+from ipcfast._native.csrc cimport ipcf_channel, ipcf_error, ipcf_message, ipcf_status, ipcf_stop
 
 # The long message whose body is coming in: an unfinished bytes object that is owned, and its size. Used under the
 # receiving direction's lock.
@@ -24,7 +24,7 @@ cdef inline bytes steal(PyObject *body):
 # Fetch the next part of a long body; the whole of it once that is the last. None when *status is not OK: unlocked,
 # nothing is lost, begin again. INTERRUPTED comes between any two parts, so that the caller looks for signals.
 cdef bytes take_part(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, uint64_t deadline,
-                     ipcf_status *status, ipcf_error *error)
+                     const ipcf_stop *stop, ipcf_status *status, ipcf_error *error)
 
 # Fetch a body, or the rest of one, into dest, and unlock. What has come when that fails is kept as the partial body.
 cdef ipcf_status read_into(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, char *dest,

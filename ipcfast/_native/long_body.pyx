@@ -13,8 +13,8 @@ from libc.string cimport memcpy
 
 from ipcfast._native.csrc cimport (
     IPCF_BAD_FRAME, IPCF_CLOSED, IPCF_CORRUPT, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_OK, IPCF_SHUT_DOWN,
-    ipcf_channel, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_read_body, ipcf_error,
-    ipcf_message, ipcf_status,
+    ipcf_channel, ipcf_channel_close, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_read_body,
+    ipcf_channel_read_body_stoppable, ipcf_error, ipcf_message, ipcf_status, ipcf_stop,
 )
 
 
@@ -56,7 +56,7 @@ cdef int leave_partial(ipcf_channel *channel, partial_body *partial, ipcf_status
 
 
 cdef bytes take_part(ipcf_channel *channel, partial_body *partial, const ipcf_message *message, uint64_t deadline,
-                     ipcf_status *status, ipcf_error *error):
+                     const ipcf_stop *stop, ipcf_status *status, ipcf_error *error):
     cdef size_t at = message.received, got = 0
     cdef PyObject *body
     if at == 0:
@@ -65,8 +65,8 @@ cdef bytes take_part(ipcf_channel *channel, partial_body *partial, const ipcf_me
         while partial.bytes == NULL or at >= partial.size:
             grow(channel, partial, message.size, at)
         with nogil:
-            status[0] = ipcf_channel_read_body(
-                channel, bytes_memory(partial.bytes) + at, partial.size - at, &got, deadline, error
+            status[0] = ipcf_channel_read_body_stoppable(
+                channel, bytes_memory(partial.bytes) + at, partial.size - at, &got, deadline, stop, error
             )
         if status[0] == IPCF_OK and at + got < message.size:
             status[0] = IPCF_INTERRUPTED

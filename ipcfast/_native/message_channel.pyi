@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 from typing_extensions import Buffer, disjoint_base
 
+from ipcfast._native.stop import StoppableTimeout
+
 @disjoint_base
 class MessageChannel:
     """One connection that carries whole messages. Made by its subclasses only. Safe from several threads.
@@ -32,6 +34,10 @@ class MessageChannel:
     def recv_bytes_into(self, buffer: Buffer, timeout: float | None = None) -> int: ...
     def recv_many(self, max_bytes: int = 65536, timeout: float | None = None) -> list[bytes]: ...
     def poll(self, timeout: float | None = 0.0) -> bool: ...
+    def stoppable(self, seconds: float) -> StoppableTimeout:
+        """Make a timeout for ``recv_message`` and ``recv_bytes`` that can be stopped."""
+    def wake_receivers(self) -> None:
+        """Make receives that wait look for a stop: the second half of StoppableTimeout.stop."""
     def drain(self, timeout: float | None = None) -> None:
         """Wait until the operations that are under way in both directions have left."""
     def fileno(self) -> int: ...
@@ -48,6 +54,9 @@ class MessageChannel:
     @property
     def peer_died(self) -> bool | None:
         """Whether the peer ended without goodbye; None while it lives or where the wire cannot tell."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether a receive has told of the peer's end, or of a fault of it: nothing will come any more."""
     @property
     def closed(self) -> bool: ...
     def metrics(self) -> dict[str, int]:

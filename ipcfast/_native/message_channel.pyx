@@ -11,13 +11,15 @@ from libc.stdint cimport uint64_t
 from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_HANDLE,
     IPCF_NOISE, IPCF_OK, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel,
-    ipcf_channel_abandon, ipcf_channel_close, ipcf_channel_destroy, ipcf_channel_drain, ipcf_channel_options,
-    ipcf_channel_poll, ipcf_channel_read_metrics, ipcf_channel_ready_handle, ipcf_channel_set_peer,
-    ipcf_channel_shut_down, ipcf_error, ipcf_handle, ipcf_metrics, ipcf_peer, ipcf_status,
+    ipcf_channel_abandon, ipcf_channel_call_begins, ipcf_channel_call_ends, ipcf_channel_close,
+    ipcf_channel_destroy, ipcf_channel_drain, ipcf_channel_is_over, ipcf_channel_options, ipcf_channel_poll,
+    ipcf_channel_read_metrics, ipcf_channel_ready_handle, ipcf_channel_set_peer,
+    ipcf_channel_shut_down, ipcf_channel_wake_receivers, ipcf_error, ipcf_handle, ipcf_metrics, ipcf_peer, ipcf_status,
 )
 from ipcfast._native.receiving cimport pass_noise, receive_all, receive_into, receive_one, status_after_noise
 from ipcfast._native.sending cimport send_all, send_one
 from ipcfast._native.status cimport deadline_of, peer_died, raise_for_channel
+from ipcfast._native.stop cimport stoppable_timeout
 
 cdef object SIZE_MAX = 2**63 - 1
 
@@ -117,18 +119,28 @@ cdef class MessageChannel:
         cdef ipcf_error error
         cdef ipcf_status status = IPCF_INTERRUPTED
         cdef int passed = 0
-        while status == IPCF_INTERRUPTED or status == IPCF_AGAIN:
-            with nogil:
-                status = ipcf_channel_poll(self.channel, deadline, &error)
-            if status == IPCF_NOISE:
-                pass_noise(self.channel, self.on_noise)
-                passed += 1
-                status = status_after_noise(passed, deadline)
-            if status == IPCF_INTERRUPTED or status == IPCF_AGAIN:
-                PyErr_CheckSignals()
+        ipcf_channel_call_begins(self.channel)
+        try:
+            while status == IPCF_INTERRUPTED or status == IPCF_AGAIN:
+                with nogil:
+                    status = ipcf_channel_poll(self.channel, deadline, &error)
+                if status == IPCF_NOISE:
+                    pass_noise(self.channel, self.on_noise)
+                    passed += 1
+                    status = status_after_noise(passed, deadline)
+                if status == IPCF_INTERRUPTED or status == IPCF_AGAIN:
+                    PyErr_CheckSignals()
+        finally:
+            ipcf_channel_call_ends(self.channel)
         if status != IPCF_OK and status != IPCF_TIMEOUT:
             self.fail(status, &error, "poll")
         return status == IPCF_OK
+
+    def stoppable(self, seconds):
+        return stoppable_timeout(seconds, self)
+
+    def wake_receivers(self):
+        ipcf_channel_wake_receivers(self.channel)
 
     def drain(self, timeout=None):
         """Wait until the operations under way have left; see ipcfast.IpcChannel.wait_for_drain."""
@@ -176,6 +188,10 @@ cdef class MessageChannel:
     @property
     def peer_died(self):
         return peer_died(self.channel)
+
+    @property
+    def has_ended(self):
+        return ipcf_channel_is_over(self.channel)
 
     @property
     def closed(self):

@@ -4,9 +4,8 @@
 from cpython.object cimport visitproc
 from libc.stdint cimport uint8_t, uint64_t
 
-from ipcfast._native.csrc cimport (
-    IPCF_STATUS_COUNT, ipcf_atomic_u32, ipcf_queue, ipcf_queue_direction, ipcf_queue_item, ipcf_status,
-)
+from ipcfast._native.csrc cimport IPCF_STATUS_COUNT, ipcf_atomic_u32, ipcf_status, ipcf_stop
+from ipcfast._native.csrc_queue cimport ipcf_queue, ipcf_queue_direction, ipcf_queue_item
 
 # Owns a reference to each object in it. Freed with the last of its owners.
 cdef struct object_queue:
@@ -24,7 +23,7 @@ cdef ipcf_status put(object_queue *shared, uint8_t kind, object data, uint64_t s
 # Pop one object, if it is of this kind and not larger. OK: *item owns the reference. AGAIN: none there, where it does
 # not wait. TIMEOUT, DISCONNECTED. INVALID, TOO_LARGE: *item tells of one that stays, and owns nothing.
 cdef ipcf_status take(object_queue *shared, uint8_t kind, uint64_t max_size, bint waits, uint64_t deadline,
-                      ipcf_queue_item *item) except? IPCF_STATUS_COUNT
+                      const ipcf_stop *stop, ipcf_queue_item *item) except? IPCF_STATUS_COUNT
 
 # The reference that the item owns becomes the result's.
 cdef object steal(const ipcf_queue_item *item)

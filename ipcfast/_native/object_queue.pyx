@@ -18,12 +18,14 @@ from libc.stdint cimport UINT32_MAX, UINT64_MAX, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_OK, IPCF_QUEUE_ANY_KIND, IPCF_QUEUE_FOR_ITEM,
-    IPCF_QUEUE_FOR_ROOM, IPCF_SLEEP_FIRST_NS, IPCF_SLEEP_MAX_NS, IPCF_STATUS_COUNT, ipcf_add_seq_cst, ipcf_baton,
-    ipcf_baton_give, ipcf_baton_keep, ipcf_error, ipcf_queue, ipcf_queue_count_discarded, ipcf_queue_destroy,
-    ipcf_queue_direction, ipcf_queue_drain, ipcf_queue_init, ipcf_queue_item, ipcf_queue_try_pop,
-    ipcf_queue_try_push, ipcf_queue_visit, ipcf_queue_wait, ipcf_queue_wait_begin, ipcf_queue_wait_end,
-    ipcf_queue_wait_on, ipcf_status, ipcf_thread_yield,
+    IPCF_AGAIN, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_NEVER, IPCF_OK, IPCF_STATUS_COUNT, ipcf_add_seq_cst,
+    ipcf_error, ipcf_status, ipcf_stop, ipcf_thread_yield,
+)
+from ipcfast._native.csrc_queue cimport (
+    IPCF_QUEUE_ANY_KIND, IPCF_QUEUE_FOR_ITEM, IPCF_QUEUE_FOR_ROOM, IPCF_SLEEP_FIRST_NS, IPCF_SLEEP_MAX_NS, ipcf_baton,
+    ipcf_baton_give, ipcf_baton_keep, ipcf_queue, ipcf_queue_count_discarded, ipcf_queue_destroy,
+    ipcf_queue_direction, ipcf_queue_drain, ipcf_queue_init, ipcf_queue_item, ipcf_queue_try_pop, ipcf_queue_try_push,
+    ipcf_queue_visit, ipcf_queue_wait, ipcf_queue_wait_begin, ipcf_queue_wait_end, ipcf_queue_wait_on,
 )
 from ipcfast._native.status cimport raise_status
 
@@ -143,10 +145,11 @@ cdef ipcf_status put(object_queue *shared, uint8_t kind, object data, uint64_t s
 
 
 cdef ipcf_status take_waiting(ipcf_queue *queue, uint8_t kind, uint64_t max_size, uint64_t deadline,
-                              ipcf_queue_item *item) except? IPCF_STATUS_COUNT:
+                              const ipcf_stop *stop, ipcf_queue_item *item) except? IPCF_STATUS_COUNT:
     cdef ipcf_queue_wait wait
     cdef ipcf_status status = IPCF_AGAIN
-    ipcf_queue_wait_begin(&wait, queue, IPCF_QUEUE_FOR_ITEM, deadline, nap())
+    ipcf_queue_wait_begin(&wait, queue, IPCF_QUEUE_FOR_ITEM, deadline, nap() if stop == NULL else IPCF_NEVER)
+    wait.stop = stop
     try:
         while status == IPCF_AGAIN:
             status = wait_on(&wait)
@@ -158,10 +161,10 @@ cdef ipcf_status take_waiting(ipcf_queue *queue, uint8_t kind, uint64_t max_size
 
 
 cdef ipcf_status take(object_queue *shared, uint8_t kind, uint64_t max_size, bint waits, uint64_t deadline,
-                      ipcf_queue_item *item) except? IPCF_STATUS_COUNT:
+                      const ipcf_stop *stop, ipcf_queue_item *item) except? IPCF_STATUS_COUNT:
     cdef ipcf_status status = ipcf_queue_try_pop(&shared.queue, kind, max_size, item)
     if status == IPCF_AGAIN and waits:
-        return take_waiting(&shared.queue, kind, max_size, deadline, item)
+        return take_waiting(&shared.queue, kind, max_size, deadline, stop, item)
     return status
 
 

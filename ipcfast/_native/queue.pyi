@@ -5,6 +5,8 @@ from typing import Any, final
 
 from typing_extensions import Buffer
 
+from ipcfast._native.stop import StoppableTimeout
+
 @final
 class QueueChannel:
     """One end of two bounded queues of objects. Made by pair and loop only. Safe from several threads.
@@ -32,6 +34,10 @@ class QueueChannel:
     def recv_bytes_into(self, buffer: Buffer, timeout: float | None = None) -> int: ...
     def recv_many(self, max_bytes: int = 65536, timeout: float | None = None) -> list[bytes]: ...
     def poll(self, timeout: float | None = 0.0) -> bool: ...
+    def stoppable(self, seconds: float) -> StoppableTimeout:
+        """Make a timeout for ``recv_message`` and ``recv_bytes`` that can be stopped."""
+    def wake_receivers(self) -> None:
+        """Make receives that wait look for a stop: the second half of StoppableTimeout.stop."""
     def drain(self, timeout: float | None = None) -> None:
         """Wait until no call of this end waits any more."""
     def fileno(self) -> int: ...
@@ -42,6 +48,9 @@ class QueueChannel:
     @property
     def peer_died(self) -> bool | None:
         """False once the peer has ended; None before."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether a receive has told of the end: nothing will come any more."""
     @property
     def lengths(self) -> tuple[int, int]:
         """Messages that wait at present: to be received here, to be received by the peer."""

@@ -7,15 +7,17 @@ import weakref
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject, inquiry, traverseproc, visitproc
-from libc.stdint cimport UINT64_MAX, uint64_t
+from libc.stdint cimport INT64_MAX, UINT64_MAX, uint64_t
 
 cimport cython
 
-from ipcfast import errors
 from ipcfast._native.csrc cimport (
-    IPCF_CLOSED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_OK, IPCF_STATE_CLOSED, IPCF_STATE_FORKED,
-    IPCF_STATE_OPEN, IPCF_STATE_SHUT_DOWN, IPCF_TOO_LARGE, ipcf_error, ipcf_handle, ipcf_metrics,
-    ipcf_queue_is_closed, ipcf_queue_item, ipcf_queue_length, ipcf_queue_peak, ipcf_queue_ready_handle, ipcf_status,
+    IPCF_CLOSED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_OK, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN,
+    IPCF_STATE_SHUT_DOWN, ipcf_error, ipcf_handle, ipcf_metrics, ipcf_status,
+)
+from ipcfast._native.csrc_queue cimport (
+    ipcf_queue_is_closed, ipcf_queue_item, ipcf_queue_length, ipcf_queue_peak, ipcf_queue_ready_handle,
+    ipcf_queue_wake_receivers,
 )
 from ipcfast._native.object_queue cimport as_bytes, copy, new_queue, share, steal, take, visit_objects
 from ipcfast._native.queue_end cimport (
@@ -23,8 +25,7 @@ from ipcfast._native.queue_end cimport (
     send_object,
 )
 from ipcfast._native.status cimport deadline_of, raise_status
-
-cdef object SIZE_MAX = 2**63 - 1
+from ipcfast._native.stop cimport stoppable_timeout
 
 # Channels that this process has opened; after fork, the child's copies are abandoned.
 _opened = weakref.WeakSet()
@@ -99,44 +100,35 @@ cdef class QueueChannel:
     def recv_bytes(self, timeout=None):
         """Return the next message of raw bytes; see ipcfast.IpcChannel.recv_bytes."""
         cdef ipcf_queue_item item
-        receive_object(&self.end, IPCF_KIND_BYTES, UINT64_MAX, True, deadline_of(timeout), &item, "recv_bytes")
+        receive_object(&self.end, IPCF_KIND_BYTES, UINT64_MAX, True, timeout, &item, "recv_bytes")
         return steal(&item)
 
     def recv_message(self, timeout=None):
         """Return the next object; see ipcfast.ThreadChannel.recv."""
         cdef ipcf_queue_item item
-        receive_object(&self.end, IPCF_KIND_MESSAGE, UINT64_MAX, True, deadline_of(timeout), &item, "recv")
+        receive_object(&self.end, IPCF_KIND_MESSAGE, UINT64_MAX, True, timeout, &item, "recv")
         return steal(&item)
 
     def try_recv_bytes(self):
         """Return the next message of raw bytes, or None; see ipcfast.IpcChannel.try_recv_bytes."""
         cdef ipcf_queue_item item
-        if receive_object(&self.end, IPCF_KIND_BYTES, UINT64_MAX, False, 0, &item, "try_recv_bytes") == IPCF_OK:
+        if receive_object(&self.end, IPCF_KIND_BYTES, UINT64_MAX, False, None, &item, "try_recv_bytes") == IPCF_OK:
             return steal(&item)
 
     def try_recv_message(self):
         """Return the next object, or None; see ipcfast.ThreadChannel.try_recv."""
         cdef ipcf_queue_item item
-        if receive_object(&self.end, IPCF_KIND_MESSAGE, UINT64_MAX, False, 0, &item, "try_recv") == IPCF_OK:
+        if receive_object(&self.end, IPCF_KIND_MESSAGE, UINT64_MAX, False, None, &item, "try_recv") == IPCF_OK:
             return steal(&item)
 
     def recv_bytes_into(self, buffer, timeout=None):
         """Receive raw bytes into a buffer, return their number; see ipcfast.IpcChannel.recv_bytes_into."""
         cdef ipcf_queue_item item
         cdef Py_buffer view
-        cdef bytes body
-        cdef uint64_t deadline = deadline_of(timeout)
         PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         try:
-            if receive_object(&self.end, IPCF_KIND_BYTES, view.len, True, deadline, &item,
-                              "recv_bytes_into") == IPCF_TOO_LARGE:
-                raise errors.MessageTooLarge(
-                    f"recv_bytes_into: the next message has {item.size} bytes, the buffer {view.len}; it stays "
-                    "at the head, receive it into a larger buffer",
-                    size=item.size,
-                    limit=view.len,
-                )
-            body = steal(&item)
+            receive_object(&self.end, IPCF_KIND_BYTES, view.len, True, timeout, &item, "recv_bytes_into")
+            body = <bytes>steal(&item)
             copy(<char *>view.buf, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
             return PyBytes_GET_SIZE(body)
         finally:
@@ -144,18 +136,18 @@ cdef class QueueChannel:
 
     def recv_many(self, max_bytes=65536, timeout=None):
         """Return one message of raw bytes and those behind it; see ipcfast.IpcChannel.recv_many."""
-        if not 0 <= max_bytes <= SIZE_MAX:
+        if not 0 <= max_bytes <= INT64_MAX:
             raise ValueError(f"recv_many: max_bytes is {max_bytes}, must be 0 or more, and below 2**63")
         cdef ipcf_queue_item item
         cdef uint64_t left = max_bytes
         # A place is there before the message is taken, so that nothing can fail afterwards.
         cdef list bodies = [None]
-        receive_object(&self.end, IPCF_KIND_BYTES, UINT64_MAX, True, deadline_of(timeout), &item, "recv_many")
+        receive_object(&self.end, IPCF_KIND_BYTES, UINT64_MAX, True, timeout, &item, "recv_many")
         while True:
             bodies[len(bodies) - 1] = steal(&item)
             left -= min(left, item.size)
             bodies.append(None)
-            if take(self.end.inbound, IPCF_KIND_BYTES, left, False, 0, &item) != IPCF_OK:
+            if take(self.end.inbound, IPCF_KIND_BYTES, left, False, 0, NULL, &item) != IPCF_OK:
                 bodies.pop()
                 return bodies
 
@@ -164,6 +156,12 @@ cdef class QueueChannel:
     def poll(self, timeout=0.0):
         """Return whether a receive would not wait; see ipcfast.IpcChannel.poll."""
         return poll_end(&self.end, deadline_of(timeout))
+
+    def stoppable(self, seconds):
+        return stoppable_timeout(seconds, self)
+
+    def wake_receivers(self):
+        ipcf_queue_wake_receivers(&self.end.inbound.queue)
 
     def drain(self, timeout=None):
         """Wait until no call of this end waits any more; see ipcfast.IpcChannel.wait_for_drain."""
@@ -192,8 +190,11 @@ cdef class QueueChannel:
 
     @property
     def peer_died(self):
-        has_left = self.end.state == IPCF_STATE_OPEN and ipcf_queue_is_closed(&self.end.inbound.queue)
-        return False if has_left else None
+        return False if self.end.state == IPCF_STATE_OPEN and ipcf_queue_is_closed(&self.end.inbound.queue) else None
+
+    @property
+    def has_ended(self):
+        return self.end.end_was_received != 0
 
     @property
     def lengths(self):

@@ -3,9 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from ipcfast._native.csrc cimport (
-    IPCF_STATUS_COUNT, ipcf_atomic_u32, ipcf_atomic_u64, ipcf_metrics, ipcf_queue_item, ipcf_status,
-)
+from ipcfast._native.csrc cimport IPCF_STATUS_COUNT, ipcf_atomic_u32, ipcf_atomic_u64, ipcf_metrics, ipcf_status
+from ipcfast._native.csrc_queue cimport ipcf_queue_item
 from ipcfast._native.object_queue cimport object_queue
 
 # Zeroed memory is an end without queues, on which only finish and free_end may be called.
@@ -13,6 +12,7 @@ cdef struct queue_end:
     object_queue *inbound
     object_queue *outbound    # the same, where the end is its own peer
     ipcf_atomic_u32 state    # ipcf_channel_state; once it is not OPEN, both queues are closed
+    ipcf_atomic_u32 end_was_received    # 1: receiving has given DISCONNECTED
     bint drains    # what had come before SHUT_DOWN can still be received
     ipcf_atomic_u64 errors    # sends to a peer that had ended
 
@@ -23,9 +23,9 @@ cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, u
 # Whether its state lets it receive what has come.
 cdef bint may_receive(queue_end *end) noexcept
 
-# Take the object at the head. OK: *item owns the reference. AGAIN: none there, where it does not wait. TOO_LARGE: it
-# stays, *item tells its size. Anything else raises.
-cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size, bint waits, uint64_t deadline,
+# Take the object at the head. OK: *item owns the reference. AGAIN: none there, where it does not wait. Anything else
+# raises: an object of another kind, or larger than max_size, stays at the head.
+cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size, bint waits, object timeout,
                                 ipcf_queue_item *item, str action) except? IPCF_STATUS_COUNT
 
 # Whether a receive would not wait.

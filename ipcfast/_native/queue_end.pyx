@@ -5,14 +5,18 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from ipcfast import errors
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_CLOSED, IPCF_DISCONNECTED, IPCF_FORKED, IPCF_INVALID, IPCF_KIND_BYTES, IPCF_OK,
-    IPCF_QUEUE_FOR_ITEM, IPCF_QUEUE_FOR_ROOM, IPCF_SHUT_DOWN, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN,
-    IPCF_STATE_SHUT_DOWN, IPCF_STATUS_COUNT, IPCF_TIMEOUT, IPCF_TOO_LARGE, ipcf_add_relaxed,
-    ipcf_compare_exchange_acq_rel, ipcf_load_relaxed, ipcf_metrics, ipcf_queue_abandon, ipcf_queue_close,
-    ipcf_queue_close_handle, ipcf_queue_item, ipcf_queue_length, ipcf_queue_read_metrics, ipcf_status,
+    IPCF_AGAIN, IPCF_CLOSED, IPCF_DISCONNECTED, IPCF_FORKED, IPCF_INVALID, IPCF_KIND_BYTES, IPCF_NO_WAIT, IPCF_OK,
+    IPCF_SHUT_DOWN, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_STATE_SHUT_DOWN, IPCF_STATUS_COUNT,
+    IPCF_TIMEOUT, IPCF_TOO_LARGE, ipcf_add_relaxed, ipcf_compare_exchange_acq_rel, ipcf_load_relaxed, ipcf_metrics,
+    ipcf_status, ipcf_stop,
+)
+from ipcfast._native.csrc_queue cimport (
+    IPCF_QUEUE_FOR_ITEM, IPCF_QUEUE_FOR_ROOM, ipcf_queue_abandon, ipcf_queue_close, ipcf_queue_close_handle,
+    ipcf_queue_item, ipcf_queue_length, ipcf_queue_read_metrics,
 )
 from ipcfast._native.object_queue cimport await_idle, await_item, discard, leave, put, take
-from ipcfast._native.status cimport raise_status
+from ipcfast._native.status cimport deadline_of, raise_status
+from ipcfast._native.stop cimport stop_of
 
 
 cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline, str action,
@@ -29,17 +33,28 @@ cdef bint may_receive(queue_end *end) noexcept:
     return end.state == IPCF_STATE_OPEN or (end.state == IPCF_STATE_SHUT_DOWN and end.drains)
 
 
-cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size, bint waits, uint64_t deadline,
+cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size, bint waits, object timeout,
                                 ipcf_queue_item *item, str action) except? IPCF_STATUS_COUNT:
+    cdef uint64_t deadline = deadline_of(timeout) if waits else IPCF_NO_WAIT
+    cdef const ipcf_stop *stop = stop_of(timeout, &deadline)
     cdef ipcf_status status = IPCF_CLOSED
     if may_receive(end):
-        status = take(end.inbound, kind, max_size, waits, deadline, item)
+        status = take(end.inbound, kind, max_size, waits, deadline, stop, item)
     if status == IPCF_INVALID:
         found = "raw bytes" if item.kind == IPCF_KIND_BYTES else "an object"
         raise errors.ReceiveFailed(
             f"{action}: the next message is {found}; it stays at the head, receive it with the method for its kind"
         )
-    if status != IPCF_OK and status != IPCF_AGAIN and status != IPCF_TOO_LARGE:
+    if status == IPCF_TOO_LARGE:
+        raise errors.MessageTooLarge(
+            f"{action}: the next message has {item.size} bytes, the buffer {max_size}; it stays at the head, receive "
+            "it into a larger buffer",
+            size=item.size,
+            limit=max_size,
+        )
+    if status == IPCF_DISCONNECTED:
+        end.end_was_received = 1
+    if status != IPCF_OK and status != IPCF_AGAIN:
         fail(end, status, action)
     return status
 

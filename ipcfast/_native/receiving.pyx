@@ -15,12 +15,14 @@ from libc.string cimport memcpy
 from ipcfast import errors
 from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_KIND_ANY, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_KIND_NOISE, IPCF_LOOK_ONCE,
-    IPCF_NO_WAIT, IPCF_OK, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin, ipcf_channel_finish, ipcf_channel_leave,
-    ipcf_channel_next, ipcf_channel_try_begin, ipcf_clock_ns, ipcf_error, ipcf_message, ipcf_status,
+    IPCF_NO_WAIT, IPCF_OK, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_begin_stoppable, ipcf_channel_call_begins,
+    ipcf_channel_call_ends, ipcf_channel_finish, ipcf_channel_leave, ipcf_channel_next, ipcf_channel_try_begin,
+    ipcf_clock_ns, ipcf_error, ipcf_message, ipcf_status, ipcf_stop,
 )
 from ipcfast._native.interpreter cimport how_to_look
 from ipcfast._native.long_body cimport partial_body, read_into, steal, take_part
 from ipcfast._native.status cimport deadline_of, raise_for_channel
+from ipcfast._native.stop cimport stop_of
 
 
 cdef extern from "Python.h":
@@ -38,11 +40,12 @@ cdef str kind_name(uint8_t kind):
     return {IPCF_KIND_MESSAGE: "a message", IPCF_KIND_BYTES: "raw bytes"}.get(kind, f"of kind {kind:#x}")
 
 
-cdef ipcf_status begin(ipcf_channel *channel, uint64_t deadline, ipcf_message *message, ipcf_error *error) except *:
+cdef ipcf_status begin(ipcf_channel *channel, uint64_t deadline, const ipcf_stop *stop, ipcf_message *message,
+                       ipcf_error *error) except *:
     cdef ipcf_status status
     while True:
         with nogil:
-            status = ipcf_channel_begin(channel, deadline, message, error)
+            status = ipcf_channel_begin_stoppable(channel, deadline, stop, message, error)
         if status != IPCF_INTERRUPTED:
             return status
         PyErr_CheckSignals()
@@ -122,33 +125,10 @@ cdef int take_more(ipcf_channel *channel, uint8_t kind, uint64_t used, uint64_t 
     return 0
 
 
-cdef object receive_one(ipcf_channel *channel, partial_body *partial, object on_noise, uint8_t kind, bint waits,
-                        object timeout, str action, list bodies=None, uint64_t max_bytes=0):
-    cdef ipcf_message message
-    cdef ipcf_error error
-    cdef PyObject *whole
-    cdef int passed = 0
-    cdef uint64_t deadline = deadline_of(timeout) if waits else IPCF_NO_WAIT
-    error.what = NULL
-    cdef ipcf_status status = ipcf_channel_try_begin(channel, how_to_look(waits), &message, &error)
-    while True:
-        if status == IPCF_AGAIN or status == IPCF_INTERRUPTED:
-            status = begin(channel, deadline, &message, &error)
-        if status == IPCF_TIMEOUT and not waits:
-            return None
-        if status != IPCF_OK:
-            raise_for_channel(channel, status, &error, action)
-        if is_noise(channel, kind, &message, on_noise, action):
-            passed += 1
-            status = status_after_noise(passed, deadline)
-            continue
-        if message.data != NULL:
-            break
-        body = take_part(channel, partial, &message, deadline, &status, &error)
-        if body is not None:
-            return body
-        PyErr_CheckSignals()
-    whole = copy_whole(&message)
+cdef object take_whole(ipcf_channel *channel, uint8_t kind, const ipcf_message *message, list bodies,
+                       uint64_t max_bytes):
+    """Take a message in place, and with bodies what is in place behind it; unlock."""
+    cdef PyObject *whole = copy_whole(message)
     if whole == NULL:
         ipcf_channel_leave(channel)
         PyErr_NoMemory()
@@ -157,6 +137,40 @@ cdef object receive_one(ipcf_channel *channel, partial_body *partial, object on_
     else:
         take_more(channel, kind, message.size, max_bytes, bodies)
     return steal(whole)
+
+
+cdef object receive_one(ipcf_channel *channel, partial_body *partial, object on_noise, uint8_t kind, bint waits,
+                        object timeout, str action, list bodies=None, uint64_t max_bytes=0):
+    cdef ipcf_message message
+    cdef ipcf_error error
+    cdef uint64_t deadline = deadline_of(timeout) if waits else IPCF_NO_WAIT
+    error.what = NULL
+    cdef ipcf_status status = ipcf_channel_try_begin(channel, how_to_look(waits), &message, &error)
+    if status == IPCF_OK and message.data != NULL and (message.kind == kind or message.kind == IPCF_KIND_ANY):
+        return take_whole(channel, kind, &message, bodies, max_bytes)
+    cdef const ipcf_stop *stop = stop_of(timeout, &deadline)
+    cdef int passed = 0
+    ipcf_channel_call_begins(channel)
+    try:
+        while True:
+            if status == IPCF_AGAIN or status == IPCF_INTERRUPTED:
+                status = begin(channel, deadline, stop, &message, &error)
+            if status == IPCF_TIMEOUT and not waits:
+                return None
+            if status != IPCF_OK:
+                raise_for_channel(channel, status, &error, action)
+            if is_noise(channel, kind, &message, on_noise, action):
+                passed += 1
+                status = status_after_noise(passed, deadline)
+                continue
+            if message.data != NULL:
+                return take_whole(channel, kind, &message, bodies, max_bytes)
+            body = take_part(channel, partial, &message, deadline, stop, &status, &error)
+            if body is not None:
+                return body
+            PyErr_CheckSignals()
+    finally:
+        ipcf_channel_call_ends(channel)
 
 
 cdef object receive_into(ipcf_channel *channel, partial_body *partial, object on_noise, uint8_t kind, object buffer,
@@ -168,9 +182,10 @@ cdef object receive_into(ipcf_channel *channel, partial_body *partial, object on
     cdef int passed = 0
     cdef uint64_t deadline = deadline_of(timeout)
     PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+    ipcf_channel_call_begins(channel)
     try:
         while True:
-            status = begin(channel, deadline, &message, &error)
+            status = begin(channel, deadline, NULL, &message, &error)
             if status == IPCF_OK:
                 if is_noise(channel, kind, &message, on_noise, action):
                     passed += 1
@@ -191,6 +206,7 @@ cdef object receive_into(ipcf_channel *channel, partial_body *partial, object on
                 raise_for_channel(channel, status, &error, action)
             PyErr_CheckSignals()
     finally:
+        ipcf_channel_call_ends(channel)
         PyBuffer_Release(&view)
 
 

@@ -7,8 +7,9 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint8_t, uint64_t
 
 from ipcfast._native.csrc cimport (
-    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_NEVER, IPCF_OK, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_flush,
-    ipcf_channel_send, ipcf_channel_send_many, ipcf_channel_try_send, ipcf_error, ipcf_piece, ipcf_status,
+    IPCF_AGAIN, IPCF_INTERRUPTED, IPCF_NEVER, IPCF_OK, IPCF_TIMEOUT, ipcf_channel, ipcf_channel_call_begins,
+    ipcf_channel_call_ends, ipcf_channel_flush, ipcf_channel_send, ipcf_channel_send_many, ipcf_channel_try_send,
+    ipcf_error, ipcf_piece, ipcf_status,
 )
 from ipcfast._native.status cimport deadline_of, is_begun, raise_for_channel
 
@@ -36,9 +37,11 @@ cdef int send_one(ipcf_channel *channel, uint8_t kind, object data, object timeo
             return raise_for_channel(channel, status, &error, action)
         begun = is_begun(&error)
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    ipcf_channel_call_begins(channel)
     try:
         return send_waiting(channel, kind, view.buf, view.len, begun, deadline, action)
     finally:
+        ipcf_channel_call_ends(channel)
         PyBuffer_Release(&view)
 
 
@@ -83,12 +86,16 @@ cdef int send_all(ipcf_channel *channel, uint8_t kind, object items, object time
     cdef list bodies = list(items)
     cdef uint64_t deadline = deadline_of(timeout)
     cdef size_t done = 0, count = len(bodies)
-    if count == 0:
-        return finish_begun(channel, deadline, action, 0, is_ours=False)
     for body in bodies:
         check_body(body)
-    while done < count:
-        done += send_batch(channel, kind, bodies, done, deadline, action)
+    ipcf_channel_call_begins(channel)
+    try:
+        if count == 0:
+            finish_begun(channel, deadline, action, 0, is_ours=False)
+        while done < count:
+            done += send_batch(channel, kind, bodies, done, deadline, action)
+    finally:
+        ipcf_channel_call_ends(channel)
     return 0
 
 

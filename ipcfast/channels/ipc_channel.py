@@ -221,6 +221,9 @@ class IpcChannel(Forwarding, BackgroundReceiving):
     # ---- life
     # -------------------------------------------------------------------------------------------------
 
+    def _stoppable(self, seconds: float) -> float:
+        return seconds if self._transport is None else self._transport.stoppable(seconds)
+
     def shutdown(self) -> None:
         """End both directions gracefully (R21): the peer receives all that was sent, then Disconnected.
 

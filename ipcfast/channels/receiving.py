@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
+from ipcfast._native.stop import StoppableTimeout
 from ipcfast.errors import (
     ChannelClosed,
     ChannelTimeout,
@@ -29,7 +30,8 @@ BytesHandlers = tuple[Callable[[bytes], object], ...]
 MessageHandler = TypeVar("MessageHandler", bound=Callable[[IpcMessage], object])
 BytesHandler = TypeVar("BytesHandler", bound=Callable[[bytes], object])
 
-# One receive of the loop: after it the thread looks whether it is still wanted.
+# One receive of the loop where it cannot be stopped, as of a channel that a user has written: after it the
+# thread looks whether it is still wanted.
 TURN_SECONDS = 0.25
 # A message is for neither of two kinds of receive when both have refused it in turn this often. Fewer times
 # it may be that other threads receive, too.
@@ -60,6 +62,10 @@ class Receivable(Protocol):
     def _begin_receiving(self) -> None:
         """Do what comes before the first receive."""
 
+    def _stoppable(self, seconds: float) -> float:
+        """Return a timeout that can be stopped, or just these seconds."""
+        ...
+
 
 class Receiver:
     """The handlers of one channel, and the thread that calls them."""
@@ -71,8 +77,31 @@ class Receiver:
         self.bytes_handlers: BytesHandlers = ()
         self.thread: threading.Thread | None = None
         self.is_asked_to_stop = False
+        self.timeout = TURN_SECONDS  # of the loop's receives
 
     # ---- from outside
+
+    def add(self, *, message_handler: Any = None, bytes_handler: Any = None) -> None:
+        """Have one more handler called."""
+        with _changed:
+            if message_handler is not None:
+                self.message_handlers = (*self.message_handlers, message_handler)
+            if bytes_handler is not None:
+                self.bytes_handlers = (*self.bytes_handlers, bytes_handler)
+            self.poke()
+
+    def remove(self, handler: Callable[..., object]) -> None:
+        """Forget a handler; the loop stops when there is none any more."""
+        with _changed:
+            found = len(self.message_handlers) + len(self.bytes_handlers)
+            self.message_handlers = tuple(known for known in self.message_handlers if known != handler)
+            self.bytes_handlers = tuple(known for known in self.bytes_handlers if known != handler)
+            left = len(self.message_handlers) + len(self.bytes_handlers)
+            if left == found:
+                raise ValueError(f"remove_handler: {handler!r} is no handler of {self.channel!r}")
+            if left == 0:
+                self.is_asked_to_stop = self.is_running()
+            self.poke()
 
     def start(self) -> None:
         """Run the loop, unless it runs; take back that it was asked to stop."""
@@ -99,6 +128,7 @@ class Receiver:
             self.is_asked_to_stop = True
             if thread is threading.current_thread():
                 return
+            self.poke()
             bounded = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
             if not _changed.wait_for(lambda: self.thread is not thread or not self.is_asked_to_stop, bounded):
                 raise ChannelTimeout(
@@ -108,6 +138,11 @@ class Receiver:
             is_over = self.thread is not thread
         if is_over:
             thread.join()  # it has nothing left to do
+
+    def poke(self) -> None:
+        """With the lock held: make the loop come round, where its receive can be stopped."""
+        if isinstance(self.timeout, StoppableTimeout):
+            self.timeout.stop()
 
     def is_running(self) -> bool:
         """Return whether the loop has a thread; that of the parent is none in a forked child."""
@@ -119,6 +154,7 @@ class Receiver:
         """Receive and call, until the channel ends or somebody asks to stop."""
         try:
             self.channel._begin_receiving()
+            self.timeout = self.channel._stoppable(TURN_SECONDS)
             while self.is_wanted():
                 self.turn()
         except (Disconnected, ShuttingDown, ChannelClosed):
@@ -144,17 +180,21 @@ class Receiver:
         if self.thread is threading.current_thread():
             self.thread = None
             self.is_asked_to_stop = False
+            self.timeout = TURN_SECONDS
             _changed.notify_all()
 
+    def come_round(self) -> None:
+        """Go on after a receive that was stopped, unless the loop is to end."""
+        with _changed:
+            if isinstance(self.timeout, StoppableTimeout) and not self.is_asked_to_stop:
+                self.timeout.reset()
+
     def turn(self) -> None:
-        """Hand the next message over, or come back after a while."""
+        """Hand the next message over, or come back without one."""
         try:
-            if self.takes_messages():
-                self.take_either()
-            else:
-                call(self.channel, self.bytes_handlers, self.channel.recv_bytes(TURN_SECONDS))
+            self.take()
         except ChannelTimeout:
-            pass
+            self.come_round()
         except (SerializationError, MessageTooLarge) as error:
             logger.warning("%r: a message was skipped: %s", self.channel, error)
 
@@ -164,21 +204,31 @@ class Receiver:
             return True
         return bool(self.message_handlers) and "messages" in self.channel.capabilities
 
-    def take_either(self) -> None:
-        """Receive a message, or the bytes that are in its place."""
+    def take(self) -> None:
+        """Receive a message, or the bytes that are in its place, and hand it over.
+
+        Handlers may come and go while this waits. What has come for one that was the last of its kind is
+        handed to it all the same: nothing is lost without a word.
+        """
+        takes_messages, timeout = self.takes_messages(), self.timeout
         for _ in range(REFUSALS_MAX):
+            before = self.message_handlers if takes_messages else self.bytes_handlers
+            if not before:
+                return  # the last one was removed: see who is left
             try:
-                call(self.channel, self.message_handlers, self.channel.recv(TURN_SECONDS))
-                return
+                if takes_messages:
+                    message: IpcMessage | bytes = self.channel.recv(timeout)
+                else:
+                    message = self.channel.recv_bytes(timeout)
             except ReceiveFailed as error:
                 refusal = error
-            if not self.bytes_handlers:
+            else:
+                now = self.message_handlers if takes_messages else self.bytes_handlers
+                call(self.channel, now or before, message)
+                return
+            takes_messages, timeout = not takes_messages, 0
+            if not (self.message_handlers if takes_messages else self.bytes_handlers):
                 break
-            try:
-                call(self.channel, self.bytes_handlers, self.channel.recv_bytes(0))
-                return
-            except ReceiveFailed as error:
-                refusal = error
         raise refusal
 
 
@@ -205,9 +255,7 @@ class BackgroundReceiving:
         Returns:
             The handler, so this may be used as a decorator.
         """
-        with _changed:
-            receiver = self._made_receiver()
-            receiver.message_handlers = (*receiver.message_handlers, handler)
+        self._made_receiver().add(message_handler=handler)
         return handler
 
     def on_bytes(self, handler: BytesHandler) -> BytesHandler:
@@ -216,10 +264,21 @@ class BackgroundReceiving:
         Returns:
             The handler, so this may be used as a decorator.
         """
-        with _changed:
-            receiver = self._made_receiver()
-            receiver.bytes_handlers = (*receiver.bytes_handlers, handler)
+        self._made_receiver().add(bytes_handler=handler)
         return handler
+
+    def remove_handler(self, handler: Callable[..., object]) -> None:
+        """Do not call ``handler`` any more, which was given to ``on_message`` or ``on_bytes``, however often.
+
+        One that equals it will do, such as the same method of the same object. No message is lost: one that
+        is on its way to the handler at this moment still reaches it; ``stop_receiving`` before would wait for
+        that. Where no handler is left receiving stops, as by ``stop_receiving`` in a handler, and messages
+        wait for the next start. May be called from any thread, and by a handler.
+
+        Raises:
+            ValueError: It is no handler of this channel.
+        """
+        self._made_receiver().remove(handler)
 
     def start_receiving(self) -> None:
         """Receive in a daemon thread of this channel, and call the handlers there (R19, R95, R100).
@@ -248,8 +307,8 @@ class BackgroundReceiving:
         runs.
 
         Args:
-            timeout: Seconds; None waits for ever. It takes a quarter of a second, and as long as a handler or
-                connecting takes.
+            timeout: Seconds; None waits for ever. It takes as long as a handler or connecting takes; of a
+                class of yours that overrides ``recv``, a quarter of a second longer.
 
         Raises:
             ChannelTimeout: It is still running, and stops afterwards.
@@ -263,6 +322,10 @@ class BackgroundReceiving:
 
     def _begin_receiving(self) -> None:
         """Do what comes before the first receive, in the thread of the loop."""
+
+    def _stoppable(self, seconds: float) -> float:
+        """Return a timeout for the loop's receives that can be stopped, or just these seconds."""
+        return seconds
 
     def _handlers(self) -> tuple[MessageHandlers, BytesHandlers]:
         """Return who is called with messages, and who with bytes."""

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ipcfast._native.stop import StoppableTimeout
 from ipcfast.errors import ChannelClosed, ChannelTimeout, ShuttingDown
 from ipcfast.transports.acceptor import Acceptor
 from ipcfast.transports.address import Address
@@ -230,6 +231,10 @@ class ConnectingTransport:
         """Connect, and wait for something to receive."""
         transport, left = self._try_reach(timeout)
         return transport is not None and transport.poll(left)
+
+    def stoppable(self, seconds: float) -> StoppableTimeout:
+        """Connect, and return a timeout that can be stopped."""
+        return self.open().stoppable(seconds)
 
     def drain(self, timeout: float | None = None) -> None:
         """Wait until the operations that are under way have left, and who connects among them."""

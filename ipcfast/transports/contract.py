@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ipcfast._native.frame import FRAMINGS
+from ipcfast._native.stop import StoppableTimeout
 from ipcfast.transports.handshake import CAPACITY_MIN
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class Transport(Protocol):
 
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Return whether a receive would not wait, the peer's end included."""
+        ...
+
+    def stoppable(self, seconds: float) -> StoppableTimeout:
+        """Return a timeout for ``recv_bytes`` and ``recv_message`` that another thread can end."""
         ...
 
     def drain(self, timeout: float | None = None) -> None:

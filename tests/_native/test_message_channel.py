@@ -18,7 +18,7 @@ import pytest
 from ipcfast import errors
 from ipcfast._native.message_channel import MessageChannel
 from ipcfast._native.stream_channel import StreamChannel
-from tests._native.native_ends import HANG, MIB, descriptors, in_thread
+from tests._native.native_ends import HANG, MIB, Raw, descriptors, header, in_thread
 from tests.peers import until_asleep
 
 
@@ -241,3 +241,27 @@ def test_the_owner_can_say_who_the_peer_is() -> None:
         os.fstat(reading)  # it was taken over
     one.close()
     other.close()
+
+
+@pytest.mark.parametrize("ending", ["the peer's", "a fault of the peer", "our own"])
+def test_a_channel_has_ended_when_a_receive_has_told_so(ending: str) -> None:
+    with Raw() as raw:
+        raw.socket.sendall(header(2) + b"ok")
+        if ending == "the peer's":
+            raw.socket.close()
+        elif ending == "a fault of the peer":
+            raw.socket.sendall(b"no frame, and long enough to be seen as none")
+        assert raw.channel.poll(HANG)
+        assert not raw.channel.has_ended
+        assert raw.channel.recv_bytes(HANG) == b"ok"
+        assert not raw.channel.has_ended
+        if ending == "our own":
+            raw.channel.shutdown()
+            with pytest.raises(errors.ShuttingDown):
+                raw.channel.recv_bytes(HANG)
+            assert not raw.channel.has_ended
+            return
+        kind = errors.Disconnected if ending == "the peer's" else errors.FrameError
+        with pytest.raises(kind):
+            raw.channel.recv_bytes(HANG)
+        assert raw.channel.has_ended

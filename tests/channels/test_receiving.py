@@ -59,6 +59,42 @@ def test_a_channel_of_ones_own_calls_handlers_too() -> None:
     assert 0.1 <= receiving.TURN_SECONDS <= 1  # a few wake-ups a second, and stopping takes no longer
 
 
+def test_a_channel_of_ones_own_stops_after_a_turn() -> None:
+    channel = OfOnesOwn()
+    seen: Queue[IpcMessage] = Queue()
+    channel.on_message(seen.put)
+    channel.start_receiving()
+    until(lambda: bool(channel.timeouts))
+    stopping = Background(channel.stop_receiving)
+    until(lambda: stopping.native_id is not None)
+    channel.items.put(ipcfast.ChannelTimeout("the turn is over"))
+    stopping.result()
+    assert not channel.is_receiving()
+    assert seen.empty()
+
+
+def test_a_recv_that_is_overridden_may_pass_its_timeout_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a number it is a turn; passed on as it is, it can be stopped."""
+    monkeypatch.setattr(receiving, "TURN_SECONDS", 100 * HANG)
+
+    class Counting(ipcfast.ThreadChannel):
+        count = 0
+
+        def recv(self, timeout: float | None = None) -> IpcMessage:
+            message = super().recv(timeout)
+            self.count += 1
+            return message
+
+    with Counting("counting") as channel:
+        seen: Queue[IpcMessage] = Queue()
+        channel.on_message(seen.put)
+        channel.start_receiving()
+        channel.emit("x")
+        assert seen.get(timeout=HANG).event == "x"
+        Background(channel.stop_receiving).result()
+        assert channel.count == 1
+
+
 @pytest.mark.parametrize(
     "error", [ipcfast.FrameError("broken"), ipcfast.IoError("no", errno=5), ValueError("of a subclass")]
 )

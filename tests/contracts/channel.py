@@ -9,10 +9,11 @@ from tests.contracts.death import Death
 from tests.contracts.ending import Ending
 from tests.contracts.flow import Flow
 from tests.contracts.metrics import Metrics
+from tests.contracts.stopping import Stopping
 from tests.contracts.together import Together
 
 __all__ = ["ChannelContract"]
 
 
-class ChannelContract(Carrying, Flow, Ending, Together, Death, Callbacks, Metrics):
+class ChannelContract(Carrying, Flow, Ending, Together, Death, Callbacks, Stopping, Metrics):
     """All parts of the suite: subclass it as ``TestSomething`` with ``kind`` set."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -195,6 +196,26 @@ class Together(Channels):
         draining.result()
         one.close()
         one.wait_for_drain(HANG)
+
+    def test_draining_never_overlooks_a_call_between_its_waits(self, pair: Pair) -> None:
+        """A wait is interrupted to look for signals, and another thread's turn is waited for in slices."""
+        one, other = pair
+        blocked = [Background(one.recv_bytes) for _ in range(2)]
+        for thread in blocked:
+            until_asleep(os.getpid(), thread.native_id)
+        until_ = time.monotonic() + 0.3
+        while time.monotonic() < until_:
+            with pytest.raises(ChannelTimeout):
+                one.wait_for_drain(0)
+        other.send_bytes(b"for one of them")
+        until(lambda: sum(thread.is_alive() for thread in blocked) == 1)
+        with pytest.raises(ChannelTimeout):
+            one.wait_for_drain(0)
+        one.shutdown()
+        one.wait_for_drain(HANG)
+        for thread in blocked:
+            thread.join(HANG)
+            assert not thread.is_alive()
 
     def test_a_state_drains_guards_and_channels(self, pair: Pair) -> None:
         one, _ = pair
