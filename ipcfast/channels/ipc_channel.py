@@ -83,6 +83,7 @@ class IpcChannel(Forwarding, BackgroundReceiving):
         self._codec = codec_named(codec)
         self._transport: Transport | None = None
         self._is_shutdown = False
+        self._has_ended = False
         self._is_closed = False
         self._shutdown_state: ShutdownState | None = None
         if transport is not None:
@@ -161,12 +162,18 @@ class IpcChannel(Forwarding, BackgroundReceiving):
     def receive(self, timeout: float | None = None) -> IpcMessage | None:
         """Return the next message, or None when none came in time or the channel has ended (R27, R53, D3).
 
+        After the end it returns None at once, and ``is_shutdown`` is true: a loop around it ends with
+        ``while not channel.is_shutdown()``, be it this side that has ended or the peer (R95, R99).
+
         Raises:
             SerializationError, ReceiveFailed: As ``recv``.
         """
         try:
             return self.recv(timeout)
-        except (ChannelTimeout, Disconnected, ShuttingDown, ChannelClosed):
+        except Disconnected:
+            self._has_ended = True  # where there is no transport to tell
+            return None
+        except (ChannelTimeout, ShuttingDown, ChannelClosed):
             return None
 
     def send_json(self, value: Any, timeout: float | None = None) -> None:
@@ -263,8 +270,19 @@ class IpcChannel(Forwarding, BackgroundReceiving):
     _drain = wait_for_drain
 
     def is_shutdown(self) -> bool:
-        """Return whether ``shutdown`` or ``close`` was called on this side, or it is the parent's (R22)."""
+        """Return whether nothing will be received any more (R22).
+
+        So it is after ``shutdown`` and ``close`` on this side, and in a forked child; and once a receive has
+        told that the peer has ended (``receive`` by None), which it does after everything that was sent, or
+        that the peer has broken the protocol. ``shutdown_state.is_shutdown()`` tells of this side alone.
+        """
+        return self._has_ended_here() or self._has_ended or self._peer_has_ended()
+
+    def _has_ended_here(self) -> bool:
         return self._is_shutdown or self.closed
+
+    def _peer_has_ended(self) -> bool:
+        return self._transport is not None and self._transport.has_ended
 
     def close(self) -> None:
         """Shut down and free everything (R28). Blocked calls raise ChannelClosed. Idempotent, never fails."""

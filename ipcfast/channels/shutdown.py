@@ -34,9 +34,9 @@ class Member(Protocol):
 
 
 class Channel(Member, Protocol):
-    """A channel, which can say whether it has ended."""
+    """A channel, which can say whether this side has ended it."""
 
-    def is_shutdown(self) -> bool:
+    def _has_ended_here(self) -> bool:
         """Return whether it has."""
         ...
 
@@ -197,7 +197,7 @@ def state_of(channel: Channel) -> ShutdownState:
         state = channel._shutdown_state
         if state is None:
             state = ShutdownState()
-            if channel.is_shutdown():
+            if channel._has_ended_here():
                 state.shutdown()
             join(channel, state)
         return state

@@ -271,6 +271,11 @@ class ConnectingTransport:
         """None while there is no peer."""
         return None if self._transport is None else self._transport.peer_died
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the peer that there was has ended."""
+        return self._transport is not None and self._transport.has_ended
+
     def metrics(self) -> Mapping[str, int]:
         """Return what has been counted: nothing while there is no connection."""
         return {} if self._transport is None else self._transport.metrics()

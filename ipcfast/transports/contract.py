@@ -104,6 +104,11 @@ class Transport(Protocol):
         ...
 
     @property
+    def has_ended(self) -> bool:
+        """Whether a receive has told of the peer's end, or of a fault of it: nothing will come any more."""
+        ...
+
+    @property
     def closed(self) -> bool:
         """Whether ``close`` was called, or this is a forked child."""
         ...

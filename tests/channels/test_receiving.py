@@ -59,6 +59,25 @@ def test_a_channel_of_ones_own_calls_handlers_too() -> None:
     assert 0.1 <= receiving.TURN_SECONDS <= 1  # a few wake-ups a second, and stopping takes no longer
 
 
+def test_the_loop_of_the_documents_ends_with_a_channel_of_ones_own() -> None:
+    channel = OfOnesOwn()
+    for item in (
+        ipcfast.ChannelTimeout("nothing"),
+        IpcMessage(type="ping"),
+        ipcfast.Disconnected("the end", peer_died=False),
+    ):
+        channel.items.put(item)
+    types = []
+    while not channel.is_shutdown():
+        message = channel.receive(timeout=0.1)
+        if message is None:
+            continue
+        types.append(message.type)
+    assert types == ["ping"]
+    assert channel.items.empty()
+    assert not channel.shutdown_state.is_shutdown()
+
+
 def test_a_channel_of_ones_own_stops_after_a_turn() -> None:
     channel = OfOnesOwn()
     seen: Queue[IpcMessage] = Queue()

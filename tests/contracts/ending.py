@@ -16,7 +16,7 @@ import pytest
 from ipcfast import ChannelClosed, ChannelTimeout, Disconnected, IpcChannel, IpcChannelError, ShuttingDown
 from tests.contracts.channels import Channels, Pair, needs
 from tests.contracts.flow import fill
-from tests.peers import HANG, Background, connected, open_descriptors, until_asleep
+from tests.peers import HANG, Background, connected, open_descriptors, until, until_asleep
 
 __all__ = ["Ending"]
 
@@ -250,6 +250,60 @@ class Ending(Channels):
             closing.result()
         for thread in threads:
             thread.result()
+
+    # ---- the loop of the documents (R95, R99)
+
+    @pytest.mark.parametrize("ending", ["close", "shutdown"])
+    def test_the_loop_of_the_documents_ends_with_the_peer(self, pair: Pair, ending: str) -> None:
+        one, other = pair
+        for number in range(20):
+            one.send_json(number)
+        getattr(one, ending)()
+        received, turns = [], 0
+        assert not other.is_shutdown()  # there is something to receive
+        while not other.is_shutdown():
+            turns += 1
+            message = other.receive(timeout=HANG)
+            if message is None:
+                continue
+            received.append(message.data)
+        assert received == [*range(20)]
+        assert turns == 21  # it does not spin
+        assert other.receive(timeout=HANG) is None
+        assert not other.closed
+        assert not other.shutdown_state.is_shutdown()
+
+    def test_the_loop_of_the_documents_ends_with_this_side(self, pair: Pair) -> None:
+        one, _ = pair
+
+        def loop() -> int:
+            turns = 0
+            while not one.is_shutdown():
+                turns += 1
+                assert one.receive(timeout=HANG) is None
+            return turns
+
+        looping = Background(loop)
+        until_asleep(os.getpid(), looping.native_id)
+        one.shutdown()
+        assert looping.result() == 1
+
+    @pytest.mark.parametrize("call", ["recv", "try_recv", "recv_bytes", "try_recv_bytes", "recv_many"])
+    def test_any_receive_that_tells_of_the_end_makes_it_known(self, pair: Pair, call: str) -> None:
+        one, other = pair
+        one.close()
+
+        def tells() -> bool:
+            try:
+                getattr(other, call)()
+            except Disconnected:
+                return True
+            return False
+
+        until(tells)  # a try may not have heard of it yet
+        assert other.is_shutdown()
+        with pytest.raises(Disconnected):
+            other.recv(HANG)
 
     # ---- fork
 

@@ -85,7 +85,7 @@ class Together(Channels):
                 assert client.receive(HANG) is None
                 assert rest(server) == [b"%d" % number for number in range(20)]
                 assert server.peer_died is False
-                assert not server.is_shutdown()
+                assert not server.shutdown_state.is_shutdown()  # it is the peer that has ended
 
     @needs("addresses")
     def test_closing_one_channel_leaves_the_others(self) -> None:
