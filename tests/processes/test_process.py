@@ -102,7 +102,8 @@ def test_signals_are_as_after_a_fresh_start() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
     blocked, ignored = (int(line.split()[1], 16) for line in text.splitlines())
     assert blocked == 0
-    assert not ignored
+    # The C library keeps some for itself, and make, for one, starts its programs with one of those ignored.
+    assert [number for number in signal.valid_signals() if ignored >> (number - 1) & 1] == []
 
 
 @pytest.mark.parametrize(("number", "stays"), [("SIGHUP", True), ("SIGCHLD", False), ("SIGXFSZ", False)])
