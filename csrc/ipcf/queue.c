@@ -86,46 +86,49 @@ static void take_bell(ipcf_queue *queue)
         continue;
 }
 
-/* The bell's lock is held. */
-static void ring(ipcf_queue *queue)
+/* Make the bell say what is there; its lock is held. Who pushes or pops, or closes,
+ * looks at bell_state after it has changed what has_item tells: either it sees what is
+ * stored here, and settles after us, or its change is seen by the look that follows. */
+static void settle(ipcf_queue *queue)
 {
-    ipcf_doorbell_ring(&queue->bell);
-    /* relaxed: it changes under the lock only, and who looks without it looks again */
-    ipcf_store_relaxed(&queue->bell_state, (uint32_t)IPCF_BELL_RUNG);
+    for (;;) {
+        bool has_item = ipcf_queue_has_item(queue);
+        /* relaxed: changes under the lock only */
+        uint32_t state = ipcf_load_relaxed(&queue->bell_state);
+        if (state == IPCF_BELL_NONE || has_item == (state == IPCF_BELL_RUNG))
+            return;
+        if (has_item)
+            ipcf_doorbell_ring(&queue->bell);
+        else
+            (void)ipcf_doorbell_clear(&queue->bell);
+        /* seq_cst: pairs with the loads in ring_if_armed and hush_if_rung */
+        ipcf_store_seq_cst(&queue->bell_state,
+                           (uint32_t)(has_item ? IPCF_BELL_RUNG : IPCF_BELL_ARMED));
+    }
+}
+
+static void settle_bell(ipcf_queue *queue)
+{
+    take_bell(queue);
+    settle(queue);
+    ipcf_lock_release(&queue->bell_lock);
 }
 
 /* Something can be popped, or the end has come. */
 static void ring_if_armed(ipcf_queue *queue)
 {
-    /* seq_cst: pairs with the store in arm */
-    if (IPCF_LIKELY(ipcf_load_seq_cst(&queue->bell_state) != IPCF_BELL_ARMED))
-        return;
-    take_bell(queue);
-    if (ipcf_load_relaxed(&queue->bell_state) == IPCF_BELL_ARMED)
-        ring(queue);
-    ipcf_lock_release(&queue->bell_lock);
+    /* seq_cst: pairs with the store in settle */
+    if (IPCF_UNLIKELY(ipcf_load_seq_cst(&queue->bell_state) == IPCF_BELL_ARMED))
+        settle_bell(queue);
 }
 
-/* The bell's lock is held, the bell is not rung. */
-static void arm(ipcf_queue *queue)
+/* Something has been popped. */
+static void hush_if_rung(ipcf_queue *queue)
 {
-    /* seq_cst: pairs with the load in ring_if_armed: a push that it did not see rings,
-     * one that did not see it is seen by has_item */
-    ipcf_store_seq_cst(&queue->bell_state, (uint32_t)IPCF_BELL_ARMED);
-    if (ipcf_queue_has_item(queue))
-        ring(queue);
-}
-
-/* try_pop has found nothing. */
-static void hush(ipcf_queue *queue)
-{
-    take_bell(queue);
-    if (ipcf_load_relaxed(&queue->bell_state) == IPCF_BELL_RUNG &&
-        !ipcf_queue_is_closed(queue)) {
-        (void)ipcf_doorbell_clear(&queue->bell);
-        arm(queue);
-    }
-    ipcf_lock_release(&queue->bell_lock);
+    /* seq_cst: pairs with the store in settle */
+    if (IPCF_UNLIKELY(ipcf_load_seq_cst(&queue->bell_state) == IPCF_BELL_RUNG) &&
+        !ipcf_queue_has_item(queue))
+        settle_bell(queue);
 }
 
 ipcf_status ipcf_queue_ready_handle(ipcf_queue *queue, ipcf_handle *handle,
@@ -135,8 +138,11 @@ ipcf_status ipcf_queue_ready_handle(ipcf_queue *queue, ipcf_handle *handle,
     take_bell(queue);
     if (ipcf_load_relaxed(&queue->bell_state) == IPCF_BELL_NONE) {
         status = ipcf_doorbell_create(&queue->bell, error);
-        if (status == IPCF_OK)
-            arm(queue);
+        if (status == IPCF_OK) {
+            /* seq_cst: as in settle */
+            ipcf_store_seq_cst(&queue->bell_state, (uint32_t)IPCF_BELL_ARMED);
+            settle(queue);
+        }
     }
     *handle = ipcf_doorbell_arm(&queue->bell);
     ipcf_lock_release(&queue->bell_lock);
@@ -266,9 +272,6 @@ static ipcf_status look_again(ipcf_queue *queue, uint64_t *head)
         return IPCF_AGAIN; /* who pushes it has not filled the slot yet */
     if ((tail & IPCF_QUEUE_CLOSED) != 0)
         return IPCF_DISCONNECTED;
-    /* relaxed: hush looks again */
-    if (IPCF_UNLIKELY(ipcf_load_relaxed(&queue->bell_state) == IPCF_BELL_RUNG))
-        hush(queue);
     return IPCF_AGAIN;
 }
 
@@ -309,7 +312,7 @@ ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_siz
         bool is_wanted = (item->kind == kind || kind == IPCF_QUEUE_ANY_KIND) &&
                          item->size <= max_size;
         uint64_t before = head;
-        /* seq_cst: pairs with the load of head in has_room */
+        /* seq_cst: pairs with the loads of head in has_room and has_item */
         if (is_wanted &&
             IPCF_LIKELY(ipcf_compare_exchange_seq_cst(&queue->head, &head, head + 1)))
             break;
@@ -325,6 +328,7 @@ ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_siz
     if (item->size != 0) /* relaxed: as all counts */
         ipcf_add_relaxed(&queue->popped_size, item->size);
     tell_senders(queue);
+    hush_if_rung(queue);
     return IPCF_OK;
 }
 

@@ -34,7 +34,8 @@
  * sleeps in naps (park.h). Waiters for an item watch tail, waiters for room watch head:
  * these are the words of park.h's protocol. A sender that found the queue full waits
  * for half of it to be free, so that one wake-up serves many items, but after 2 ms for
- * any room. A receiver that was woken and leaves an item behind wakes the next one.
+ * any room. A receiver that was woken and takes nothing, where an item is there, wakes
+ * the next one.
  *
  * The baton. Where threads need a common lock to do anything with an item (the GIL), a
  * receiver that asks for it as soon as it sees the item only fights the sender, who
@@ -243,8 +244,8 @@ static inline bool ipcf_baton_try_take(ipcf_baton *baton)
 
 /* ---- a handle for select --------------------------------------------------------- */
 
-/* Ready while an item is there, or the queue is closed; a try_pop that found nothing
- * makes it unready. Made by the first call. It belongs to the queue. */
+/* Ready while an item is there, or the queue is closed. Made by the first call. It
+ * belongs to the queue. */
 IPCF_MUST_CHECK ipcf_status ipcf_queue_ready_handle(ipcf_queue *queue,
                                                     ipcf_handle *handle,
                                                     ipcf_error *error);

@@ -321,13 +321,14 @@ static void the_handle_is_ready_while_something_is_there(void)
     CHECK(handle == again && is_ready(handle));
     for (uintptr_t i = 2; i < 5; i++) {
         CHECK(popped(queue) == i - 1);
+        CHECK(!is_ready(handle)); /* without a look that finds nothing */
         CHECK_STATUS(ipcf_queue_try_pop(queue, 0, 0, &item), IPCF_AGAIN);
-        CHECK(!is_ready(handle));
         CHECK_OK(try_push(queue, i));
         CHECK(is_ready(handle));
     }
-    CHECK(popped(queue) == 4);
-    CHECK_STATUS(ipcf_queue_try_pop(queue, 0, 0, &item), IPCF_AGAIN);
+    CHECK_OK(try_push(queue, 5));
+    CHECK(popped(queue) == 4 && is_ready(handle));
+    CHECK(popped(queue) == 5 && !is_ready(handle));
     ipcf_queue_close(queue);
     CHECK_STATUS(ipcf_queue_try_pop(queue, 0, 0, &item), IPCF_DISCONNECTED);
     CHECK(is_ready(handle));

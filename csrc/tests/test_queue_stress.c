@@ -115,6 +115,42 @@ static void receivers_may_wait_for_the_handle(void)
     everything_arrives_once(500, true);
 }
 
+#define FEW 50
+
+static void *push_few(void *argument)
+{
+    for (uintptr_t number = 0; number < FEW; number++)
+        CHECK_OK(push(argument, number, hang_bound()));
+    return NULL;
+}
+
+static void *pop_few(void *argument)
+{
+    uintptr_t number;
+    for (int count = 0; count < FEW; count++)
+        CHECK_OK(pop(argument, &number, hang_bound()));
+    return NULL;
+}
+
+/* Whoever rings and whoever hushes last: the handle tells what is there. */
+static void the_handle_is_right_in_the_end(void)
+{
+    ipcf_queue *queue = make_queue(5);
+    ipcf_handle handle;
+    CHECK_OK(ipcf_queue_ready_handle(queue, &handle, NULL));
+    for (unsigned round = 0; round < 300; round++) {
+        pthread_t threads[4];
+        for (int i = 0; i < 4; i++)
+            threads[i] = start(i % 2 ? push_few : pop_few, queue);
+        for (int i = 0; i < 4; i++)
+            result_of(threads[i]);
+        CHECK(!is_ready(handle));
+        CHECK_OK(try_push(queue, 1));
+        CHECK(is_ready(handle) && popped(queue) == 1);
+    }
+    drop_queue(queue);
+}
+
 /* Pushes until the end; says how many were taken by the queue. */
 static void *push_until_the_end(void *argument)
 {
@@ -159,6 +195,7 @@ int main(void)
     alarm(250);
     RUN(several_senders_and_receivers_share_a_queue);
     RUN(receivers_may_wait_for_the_handle);
+    RUN(the_handle_is_right_in_the_end);
     RUN(the_end_loses_nothing);
     return 0;
 }
