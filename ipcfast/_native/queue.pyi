@@ -1,6 +1,6 @@
 """The transport between threads of one process: the binding of csrc/ipcf/queue.h."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from typing_extensions import Buffer
@@ -17,8 +17,6 @@ class QueueChannel:
     begun: one that timed out was not sent.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        """Refuse to be made."""
     @staticmethod
     def pair(*, capacity: int = 10000, spin_us: int = 80) -> tuple[QueueChannel, QueueChannel]: ...
     @staticmethod
@@ -26,7 +24,14 @@ class QueueChannel:
         """Make an end that is its own peer: what it sends it receives."""
     def send_message(self, data: Any, timeout: float | None = None) -> None: ...
     def send_bytes(self, data: Buffer, timeout: float | None = None) -> None: ...
-    def send_many(self, items: Sequence[Buffer], timeout: float | None = None) -> None: ...
+    def send_many(
+        self,
+        items: Sequence[Buffer],
+        timeout: float | None = None,
+        *,
+        tell: Callable[[], object] | None = None,
+    ) -> None:
+        """Send in order. tell: called after some were sent, before a wait for room and at the end."""
     def recv_message(self, timeout: float | None = None) -> Any: ...
     def recv_bytes(self, timeout: float | None = None) -> bytes: ...
     def try_recv_message(self) -> Any: ...

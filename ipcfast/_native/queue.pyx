@@ -7,7 +7,7 @@ import weakref
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject, inquiry, traverseproc, visitproc
-from libc.stdint cimport INT64_MAX, UINT64_MAX, uint64_t
+from libc.stdint cimport INT64_MAX, UINT64_MAX
 
 cimport cython
 
@@ -19,13 +19,16 @@ from ipcfast._native.csrc_queue cimport (
     ipcf_queue_is_closed, ipcf_queue_item, ipcf_queue_length, ipcf_queue_peak, ipcf_queue_ready_handle,
     ipcf_queue_wake_receivers,
 )
-from ipcfast._native.object_queue cimport as_bytes, copy, new_queue, share, steal, take, visit_objects
+from ipcfast._native.object_queue cimport as_bytes, copy, new_queue, share, steal, visit_objects
 from ipcfast._native.queue_end cimport (
-    abandon, drain_end, fail, finish, free_end, may_receive, poll_end, queue_end, read_metrics, receive_object,
-    send_object,
+    abandon, drain_end, fail, finish, free_end, may_receive, poll_end, queue_end, read_metrics, receive_bodies,
+    receive_object, send_bodies, send_object,
 )
 from ipcfast._native.status cimport deadline_of, raise_status
 from ipcfast._native.stop cimport stoppable_timeout
+
+# Only who has this makes a QueueChannel: one without queues could not be used.
+cdef object _token = object()
 
 # Channels that this process has opened; after fork, the child's copies are abandoned.
 _opened = weakref.WeakSet()
@@ -47,8 +50,9 @@ cdef class QueueChannel:
     # Never holds anything: for its sake Cython gives the type to the garbage collector, see traverse below.
     cdef object collected
 
-    def __init__(self, *args, **kwargs):
-        raise TypeError("make a QueueChannel with pair() or loop()")
+    def __cinit__(self, token=None):
+        if token is not _token:
+            raise TypeError("make a QueueChannel with pair() or loop()")
 
     def __dealloc__(self):
         finish(&self.end, IPCF_STATE_CLOSED)
@@ -59,8 +63,8 @@ cdef class QueueChannel:
 
     @staticmethod
     def pair(*, capacity=10000, spin_us=80):
-        cdef QueueChannel one = QueueChannel.__new__(QueueChannel)
-        cdef QueueChannel other = QueueChannel.__new__(QueueChannel)
+        cdef QueueChannel one = QueueChannel.__new__(QueueChannel, _token)
+        cdef QueueChannel other = QueueChannel.__new__(QueueChannel, _token)
         one.end.inbound = new_queue(capacity, spin_us)
         other.end.inbound = new_queue(capacity, spin_us)
         one.end.outbound = share(other.end.inbound)
@@ -70,7 +74,7 @@ cdef class QueueChannel:
 
     @staticmethod
     def loop(*, capacity=10000, spin_us=80):
-        cdef QueueChannel made = QueueChannel.__new__(QueueChannel)
+        cdef QueueChannel made = QueueChannel.__new__(QueueChannel, _token)
         made.end.inbound = new_queue(capacity, spin_us)
         made.end.outbound = share(made.end.inbound)
         _opened.add(made)
@@ -87,13 +91,10 @@ cdef class QueueChannel:
         cdef bytes body = as_bytes(data)
         send_object(&self.end, IPCF_KIND_BYTES, body, PyBytes_GET_SIZE(body), deadline_of(timeout), "send_bytes")
 
-    def send_many(self, items, timeout=None):
-        """Send several messages of raw bytes in order; see ipcfast.IpcChannel.send_many."""
+    def send_many(self, items, timeout=None, *, tell=None):
+        """Send several messages of raw bytes in order; see ipcfast.IpcChannel.send_many, and the .pyi for tell."""
         cdef list bodies = [as_bytes(data) for data in items]
-        cdef uint64_t deadline = deadline_of(timeout)
-        cdef bytes body
-        for sent, body in enumerate(bodies):
-            send_object(&self.end, IPCF_KIND_BYTES, body, PyBytes_GET_SIZE(body), deadline, "send_many", sent)
+        send_bodies(&self.end, bodies, deadline_of(timeout), tell)
 
     # ---- receiving
 
@@ -138,18 +139,7 @@ cdef class QueueChannel:
         """Return one message of raw bytes and those behind it; see ipcfast.IpcChannel.recv_many."""
         if not 0 <= max_bytes <= INT64_MAX:
             raise ValueError(f"recv_many: max_bytes is {max_bytes}, must be 0 or more, and below 2**63")
-        cdef ipcf_queue_item item
-        cdef uint64_t left = max_bytes
-        # A place is there before the message is taken, so that nothing can fail afterwards.
-        cdef list bodies = [None]
-        receive_object(&self.end, IPCF_KIND_BYTES, UINT64_MAX, True, timeout, &item, "recv_many")
-        while True:
-            bodies[len(bodies) - 1] = steal(&item)
-            left -= min(left, item.size)
-            bodies.append(None)
-            if take(self.end.inbound, IPCF_KIND_BYTES, left, False, 0, NULL, &item) != IPCF_OK:
-                bodies.pop()
-                return bodies
+        return receive_bodies(&self.end, max_bytes, timeout)
 
     # ---- waiting
 

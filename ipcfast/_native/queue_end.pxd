@@ -16,9 +16,13 @@ cdef struct queue_end:
     bint drains    # what had come before SHUT_DOWN can still be received
     ipcf_atomic_u64 errors    # sends to a peer that had ended
 
-# Send one object. sent: for the ChannelTimeout of send_many.
-cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline, str action,
-                     object sent=*) except -1
+# Send one object.
+cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline,
+                     str action) except -1
+
+# Send bytes objects in order. tell, unless None, is called when some have been sent: before a wait for room, and at the
+# end, whatever ends it.
+cdef int send_bodies(queue_end *end, list bodies, uint64_t deadline, object tell) except -1
 
 # Whether its state lets it receive what has come.
 cdef bint may_receive(queue_end *end) noexcept
@@ -27,6 +31,9 @@ cdef bint may_receive(queue_end *end) noexcept
 # raises: an object of another kind, or larger than max_size, stays at the head.
 cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size, bint waits, object timeout,
                                 ipcf_queue_item *item, str action) except? IPCF_STATUS_COUNT
+
+# Take the bytes at the head, and of those behind them as many as are there and make up to max_bytes in all.
+cdef list receive_bodies(queue_end *end, uint64_t max_bytes, object timeout)
 
 # Whether a receive would not wait.
 cdef bint poll_end(queue_end *end, uint64_t deadline) except -1
@@ -37,7 +44,8 @@ cdef int drain_end(queue_end *end, uint64_t deadline) except -1
 # What the end has counted: at any time, also after a fork.
 cdef void read_metrics(const queue_end *end, ipcf_metrics *metrics) noexcept
 
-# Raise what the status means; that a queue has ended means what the own state says.
+# Raise what the status means; that a queue has ended means what the own state says. sent: for the ChannelTimeout of
+# send_many.
 cdef int fail(queue_end *end, ipcf_status status, str action, object sent=*) except -1
 
 # From OPEN to SHUT_DOWN, or from either to CLOSED: both directions end, and what nobody can receive is released.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One end of two queues of objects: what it does as a transport, with errors, states and the end."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from cpython.bytes cimport PyBytes_GET_SIZE
+from libc.stdint cimport UINT64_MAX, uint8_t, uint32_t, uint64_t
 
 from ipcfast import errors
 from ipcfast._native.csrc cimport (
@@ -14,19 +15,51 @@ from ipcfast._native.csrc_queue cimport (
     IPCF_QUEUE_FOR_ITEM, IPCF_QUEUE_FOR_ROOM, ipcf_queue_abandon, ipcf_queue_close, ipcf_queue_close_handle,
     ipcf_queue_item, ipcf_queue_length, ipcf_queue_read_metrics,
 )
-from ipcfast._native.object_queue cimport await_idle, await_item, discard, leave, put, take
+from ipcfast._native.object_queue cimport await_idle, await_item, discard, leave, put, steal, take
 from ipcfast._native.status cimport deadline_of, raise_status
 from ipcfast._native.stop cimport stop_of
 
 
-cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline, str action,
-                     object sent=None) except -1:
-    cdef ipcf_status status = IPCF_FORKED
-    if end.state != IPCF_STATE_FORKED:
-        status = put(end.outbound, kind, data, size, deadline)
+cdef int send_object(queue_end *end, uint8_t kind, object data, uint64_t size, uint64_t deadline,
+                     str action) except -1:
+    cdef ipcf_status status = put_from(end, kind, data, size, deadline)
+    return 0 if status == IPCF_OK else fail_to_send(end, status, action)
+
+
+cdef ipcf_status put_from(queue_end *end, uint8_t kind, object data, uint64_t size,
+                          uint64_t deadline) except? IPCF_STATUS_COUNT:
+    if end.state == IPCF_STATE_FORKED:
+        return IPCF_FORKED
+    return put(end.outbound, kind, data, size, deadline)
+
+
+cdef int fail_to_send(queue_end *end, ipcf_status status, str action, object sent=None) except -1:
     if status == IPCF_DISCONNECTED and end.state == IPCF_STATE_OPEN:
         ipcf_add_relaxed(&end.errors, 1)
-    return 0 if status == IPCF_OK else fail(end, status, action, sent)
+    fail(end, status, action, sent)
+
+
+cdef int send_bodies(queue_end *end, list bodies, uint64_t deadline, object tell) except -1:
+    cdef bytes body
+    cdef uint64_t size
+    cdef ipcf_status status
+    cdef bint is_told = True
+    try:
+        for sent, body in enumerate(bodies):
+            size = PyBytes_GET_SIZE(body)
+            status = put_from(end, IPCF_KIND_BYTES, body, size, deadline if is_told else IPCF_NO_WAIT)
+            if status == IPCF_TIMEOUT and not is_told:
+                # Who is to make room may not know yet that something is there.
+                is_told = True
+                tell()
+                status = put_from(end, IPCF_KIND_BYTES, body, size, deadline)
+            if status != IPCF_OK:
+                fail_to_send(end, status, "send_many", sent)
+            is_told = tell is None
+    finally:
+        if not is_told:
+            tell()
+    return 0
 
 
 cdef bint may_receive(queue_end *end) noexcept:
@@ -57,6 +90,26 @@ cdef ipcf_status receive_object(queue_end *end, uint8_t kind, uint64_t max_size,
     if status != IPCF_OK and status != IPCF_AGAIN:
         fail(end, status, action)
     return status
+
+
+cdef list receive_bodies(queue_end *end, uint64_t max_bytes, object timeout):
+    cdef ipcf_queue_item item
+    # A place is there before the message is taken, so that nothing can fail afterwards.
+    cdef list bodies = [None]
+    receive_object(end, IPCF_KIND_BYTES, UINT64_MAX, True, timeout, &item, "recv_many")
+    # No more than there are now: a sender that keeps up with this could go on for ever.
+    cdef uint64_t behind = ipcf_queue_length(&end.inbound.queue)
+    cdef uint64_t used = item.size
+    bodies[0] = steal(&item)
+    while behind > 0 and used <= max_bytes:
+        bodies.append(None)
+        if take(end.inbound, IPCF_KIND_BYTES, max_bytes - used, False, 0, NULL, &item) != IPCF_OK:
+            bodies.pop()
+            break
+        bodies[len(bodies) - 1] = steal(&item)
+        used += item.size
+        behind -= 1
+    return bodies
 
 
 cdef bint poll_end(queue_end *end, uint64_t deadline) except -1:

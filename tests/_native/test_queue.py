@@ -223,8 +223,9 @@ def test_bad_capacities_are_refused(make: object) -> None:
             make(capacity=capacity)
     with pytest.raises((OverflowError, TypeError)):
         make(capacity=-1)
-    with pytest.raises(TypeError, match="pair"):
-        QueueChannel()
+    for refused in (QueueChannel, lambda: QueueChannel.__new__(QueueChannel)):
+        with pytest.raises(TypeError, match="pair"):
+            refused()
     with pytest.raises(TypeError, match="pickle"):
         pickle.dumps(QueueChannel.loop())
 
@@ -253,6 +254,48 @@ def test_a_loop_receives_what_it_sends() -> None:
     loop.send_message(3)
     waiting.join(HANG)
     assert results == [3]
+
+
+def test_recv_many_takes_up_to_so_many_bytes() -> None:
+    loop = QueueChannel.loop()
+    loop.send_many([b"", b"12", b"345", b"", b"6", b"", b""])
+    assert loop.recv_many(5) == [b"", b"12", b"345", b""]
+    assert loop.recv_many(0) == [b"6"]  # the first comes whatever its size, and nothing behind it
+    assert loop.recv_many(0) == [b"", b""]
+
+
+def test_recv_many_comes_back_from_a_sender_that_keeps_up() -> None:
+    """Where threads run at the same time, messages of no bytes could come for ever."""
+    loop, is_over = QueueChannel.loop(capacity=50), threading.Event()
+
+    def send() -> None:
+        while not is_over.is_set():
+            loop.send_bytes(b"", HANG)
+
+    sender, _ = in_thread(send)
+    for _ in range(200):
+        assert len(loop.recv_many(1000, HANG)) <= 51
+    is_over.set()
+    while sender.is_alive():
+        loop.try_recv_bytes()
+
+
+def test_send_many_tells_of_what_it_has_sent_before_it_waits_and_at_the_end() -> None:
+    one, other = QueueChannel.pair(capacity=3)
+    told: list[list[bytes]] = []
+
+    def tell() -> None:
+        told.append(other.recv_many(1 << 20, 0))
+
+    one.send_many([b"%d" % number for number in range(8)], HANG, tell=tell)
+    assert told == [[b"0", b"1", b"2"], [b"3", b"4", b"5"], [b"6", b"7"]]
+    one.send_many([], tell=tell)
+    one.send_many([b"x"] * 3, 0)
+    for error, end in ((ChannelTimeout, lambda: None), (ShuttingDown, one.shutdown)):
+        end()
+        with pytest.raises(error):
+            one.send_many([b"y"], 0, tell=tell)  # nothing was sent
+    assert len(told) == 3
 
 
 # ---- the end
