@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -18,7 +20,7 @@ from tests.contracts.callbacks import Callbacks
 from tests.contracts.carrying import Carrying
 from tests.contracts.channels import Channels, Pair
 from tests.contracts.flow import Flow
-from tests.peers import HANG, Background
+from tests.peers import HANG, Background, until_asleep
 
 
 class Bell:
@@ -35,7 +37,7 @@ class Bell:
 
 
 class TestDccChannel(Carrying, Flow, Callbacks):
-    """Two ends that wake, and fail to: it makes no difference to what is carried."""
+    """Two ends that wake: it makes no difference to what is carried."""
 
     kind = "thread"
     capabilities: ClassVar[set[str]] = {"messages", "bytes", "objects"}
@@ -45,8 +47,11 @@ class TestDccChannel(Carrying, Flow, Callbacks):
     def pair(self) -> Iterator[Pair]:
         ends = thread_pair(Options(queue_capacity=300))
         one, other = (DccIpcChannel("dcc", transport=end) for end in ends)
+        # As of a pair, but that each ends by itself.
+        one._outbound, other._outbound = other._inbound, one._inbound
+        for end in (one, other):
+            end.set_qt_waker(Bell())
         with one, other:
-            one.set_qt_waker(Bell())
             yield one, other
 
 
@@ -110,6 +115,94 @@ def test_some_of_many_wake_too() -> None:
     assert bell.count == 1
 
 
+class Host:
+    """A host's loop: goes round only when it is woken, and then takes all that is there."""
+
+    def __init__(self, channel: ipcfast.IpcChannel) -> None:
+        self.channel = channel
+        self.taken: list[bytes] = []
+        self.woken = threading.Semaphore(0)
+
+    def wake(self) -> None:
+        self.woken.release()
+
+    def run(self, count: int) -> None:
+        while len(self.taken) < count:
+            assert self.woken.acquire(timeout=HANG), f"nobody woke the loop after {len(self.taken)}"
+            while True:
+                data = self.channel.try_recv_bytes()
+                if data is None:
+                    break
+                self.taken.append(data)
+
+
+def test_more_than_there_is_room_for_are_taken_while_they_are_sent() -> None:
+    channel = DccIpcChannel("host", capacity=10)
+    host = Host(channel)
+    channel.set_qt_waker(host)
+    items = [b"%d" % number for number in range(95)]
+    sending = Background(channel.send_many, items, HANG)
+    host.run(95)
+    sending.result()
+    assert host.taken == items
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"), [("shutdown", ipcfast.ShuttingDown), ("close", ipcfast.ChannelClosed)]
+)
+def test_what_was_sent_of_many_before_the_end_wakes(ending: str, error: type[Exception]) -> None:
+    channel, bell = DccIpcChannel("host", capacity=2), Bell()
+    channel.set_qt_waker(bell)
+    sending = Background(channel.send_many, [b"x"] * 3)
+    until_asleep(os.getpid(), sending.native_id)
+    assert bell.count == 1
+    getattr(channel, ending)()
+    with pytest.raises(error):
+        sending.result()
+    assert bell.count == 1
+
+
+def test_what_was_sent_of_many_before_a_signal_wakes() -> None:
+    channel, told = DccIpcChannel("host", capacity=2), threading.Event()
+    bell, main = Bell(), threading.get_native_id()
+    channel.set_qt_waker(bell)
+    bell.wake = lambda: (Bell.wake(bell), told.set())  # type: ignore[method-assign,assign,func-returns-value]
+
+    def interrupt() -> None:
+        assert told.wait(HANG)
+        until_asleep(os.getpid(), main)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = Background(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        channel.send_many([b"x"] * 4, HANG)
+    interrupting.result()
+    assert bell.count == 1
+    assert channel.recv_many(10, 0) == [b"x"] * 2
+
+
+def test_of_a_pair_each_end_has_its_own_waker_for_what_the_other_sends() -> None:
+    one, other = DccIpcChannel.pair("two")
+    bells = Bell(), Bell()
+    one.set_qt_waker(bells[0])
+    other.set_qt_waker(bells[1])
+    assert [bell.count for bell in bells] == [0, 0]
+    for call in SENDING.values():
+        call(one)
+    assert [bell.count for bell in bells] == [0, len(SENDING)]
+    other.send_json(1)
+    assert [bell.count for bell in bells] == [1, len(SENDING)]
+    later = Bell()
+    one.set_qt_waker(later)
+    assert later.count == 1
+    other.close()
+    other.close()
+    assert (bells[0].count, later.count) == (1, 2)  # the end is something to find, too
+    one.recv_json(0)
+    with pytest.raises(ipcfast.Disconnected):
+        one.recv_json(0)
+
+
 def test_a_waker_that_comes_late_is_woken_for_what_is_there() -> None:
     channel, bell = DccIpcChannel("host"), Bell()
     channel.set_qt_waker(bell)
@@ -123,6 +216,19 @@ def test_a_waker_that_comes_late_is_woken_for_what_is_there() -> None:
     channel.close()
     channel.set_qt_waker(bell)
     assert bell.count == 1
+
+
+@pytest.mark.parametrize("error", [ipcfast.ShuttingDown, ipcfast.ChannelClosed])
+def test_a_waker_may_come_while_the_channel_ends(
+    monkeypatch: pytest.MonkeyPatch, error: type[ipcfast.IpcChannelError]
+) -> None:
+    def ended_meanwhile(timeout: float) -> bool:
+        raise error("meanwhile")
+
+    channel, bell = DccIpcChannel("host"), Bell()
+    monkeypatch.setattr(channel, "poll", ended_meanwhile)
+    channel.set_qt_waker(bell)
+    assert bell.count == 0
 
 
 def test_a_waker_that_raises_fails_no_send_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
