@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 BUDGET_MS = 8.0
 
 Batch = tuple[tuple[Callable[[Any], object], ...], object]
+# Stands for a message that was no good: there is nobody to call.
+SKIPPED: Batch = ((), None)
 
 
 class MainThreadPump:
@@ -64,8 +66,9 @@ class MainThreadPump:
     def pump(self, budget_ms: float | None = BUDGET_MS) -> int:
         """Handle what is there, one message at least, until nothing is or the time is used up.
 
-        Never waits for a message. Called while a handler runs, as by the timer of a dialog that the handler
-        has opened, it does nothing: no handler is entered twice, and the order is kept.
+        A message that is none, or too large, is logged and skipped; the time for that counts as well. Never
+        waits for a message. Called while a handler runs, as by the timer of a dialog that the handler has
+        opened, it does nothing: no handler is entered twice, and the order is kept.
 
         Args:
             budget_ms: Milliseconds; None goes on until nothing is there. A handler that takes longer is not
@@ -93,7 +96,7 @@ class MainThreadPump:
             if batch is None:
                 return count
             call(self._channel, *batch)
-            count += 1
+            count += batch is not SKIPPED
             if deadline is not None and time.monotonic() >= deadline:
                 return count
 
@@ -109,28 +112,27 @@ class MainThreadPump:
 
     def _next(self) -> Batch | None:
         """Take the next message, with its handlers; None: there is none now."""
-        while not self.has_ended:
-            try:
-                batch = self._take()
-            except (SerializationError, MessageTooLarge) as error:
-                logger.warning("%r: a message was skipped: %s", self._channel, error)
-                continue
-            except ReceiveFailed as error:
-                if not self._is_stuck:
-                    logger.error("%r: what comes next has no handler: %s", self._channel, error)
-                self._is_stuck = True
-                return None
-            except ChannelTimeout:
-                return None
-            except (Disconnected, ShuttingDown, ChannelClosed):
-                self._has_ended = True
-                return None
-            except Exception:
-                logger.exception("%r: receiving has ended", self._channel)
-                self._has_ended = True
-                return None
+        if self.has_ended:
+            return None
+        try:
+            batch = self._take()
             self._is_stuck = False
             return batch
+        except (SerializationError, MessageTooLarge) as error:
+            logger.warning("%r: a message was skipped: %s", self._channel, error)
+            self._is_stuck = False
+            return SKIPPED
+        except ReceiveFailed as error:
+            if not self._is_stuck:
+                logger.error("%r: what comes next has no handler: %s", self._channel, error)
+            self._is_stuck = True
+        except ChannelTimeout:
+            pass
+        except (Disconnected, ShuttingDown, ChannelClosed):
+            self._has_ended = True
+        except Exception:
+            logger.exception("%r: receiving has ended", self._channel)
+            self._has_ended = True
         return None
 
     def _take(self) -> Batch | None:

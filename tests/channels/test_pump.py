@@ -71,6 +71,20 @@ def test_the_budget_is_kept_and_one_message_is_always_handled() -> None:
             pump.pump(budget_ms=budget)
 
 
+def test_what_is_skipped_counts_for_the_budget(log: pytest.LogCaptureFixture) -> None:
+    one, other = ipcfast.pair("thread")
+    seen: list[object] = []
+    pump = MainThreadPump(other, lambda message: seen.append(message.data))
+    for _ in range(3):
+        one.send({"type": 5})
+    one.send_json(1)
+    for count in (1, 2, 3):
+        assert pump.pump(budget_ms=0) == 0
+        assert len(log.records) == count
+    assert pump.pump(budget_ms=0) == 1
+    assert seen == [1]
+
+
 def test_without_a_handler_of_its_own_it_calls_those_of_the_channel(
     pair: Pair, log: pytest.LogCaptureFixture
 ) -> None:
