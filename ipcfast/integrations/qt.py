@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -45,7 +46,7 @@ def receive(
         budget_ms: Milliseconds after which the loop gets a turn while more messages are there.
 
     Returns:
-        What receives; keep it for as long as it shall.
+        What receives; keep it for as long as it shall. Dropped, it receives no more.
 
     Raises:
         ImportError: There is no binding for Qt.
@@ -104,29 +105,36 @@ class QtReceiver:
         self._channel = channel
         self._pump = MainThreadPump(channel, handler)
         self._budget_ms = budget_ms
+        self._is_pumping = False
         self._waker: QtLoopWaker | None = None
         self._notifier: Any = None
+        # What calls back must not keep this alive: dropped, it receives no more.
+        self._look_later = self._core.QTimer()
+        self._look_later.setSingleShot(True)
+        self._look_later.timeout.connect(weakly(self._look_again))
         if isinstance(channel, DccIpcChannel):
-            self._waker = QtLoopWaker(self._woken)
+            self._waker = QtLoopWaker(weakly(self._woken))
             channel.set_qt_waker(self._waker)
+            weakref.finalize(self, channel._unset_qt_waker, self._waker).atexit = False
         else:
             self._notifier = self._core.QSocketNotifier(
                 channel.fileno(), self._core.QSocketNotifier.Type.Read
             )
-            self._notifier.activated.connect(self._ready)
+            self._notifier.activated.connect(weakly(self._ready))
 
     @property
     def is_receiving(self) -> bool:
-        """Whether messages are still handled."""
-        return self._waker is not None or self._notifier is not None
+        """Whether messages are still handled: False after ``stop``, and after the end of the channel."""
+        return (self._waker is not None or self._notifier is not None) and not self._pump.has_ended
 
     def stop(self) -> None:
         """Call no handler any more; messages stay in the channel. Idempotent."""
+        self._look_later.stop()
         if self._waker is not None:
             self._waker.close()
-            self._waker = None
             assert isinstance(self._channel, DccIpcChannel)
-            self._channel.set_qt_waker(None)
+            self._channel._unset_qt_waker(self._waker)
+            self._waker = None
         if self._notifier is not None:
             self._notifier.setEnabled(False)
             self._notifier.deleteLater()
@@ -134,28 +142,38 @@ class QtReceiver:
 
     def _woken(self) -> None:
         """Between threads: every send wakes, so only what the budget left needs another turn."""
-        count = self._pump.pump(self._budget_ms)
-        if self._goes_on() and self._waker is not None:
-            if self._pump.is_stuck:
-                self._core.QTimer.singleShot(STUCK_MS, self._look_again)
-            elif count and self._channel.poll(0):
-                self._waker.wake()
+        if self._is_pumping:
+            return  # in the loop of a dialog; what has come is looked for when its handler returns
+        try:
+            self._run()
+        finally:
+            if self._goes_on() and self._waker is not None:
+                assert isinstance(self._channel, DccIpcChannel)
+                if not self._pump.is_stuck and self._channel._has_something():
+                    self._waker.wake()
 
     def _ready(self, *_: object) -> None:
         """Between processes: as long as something is there Qt asks again, also in the loop of a dialog."""
         self._notifier.setEnabled(False)
         try:
-            self._pump.pump(self._budget_ms)
+            self._run()
         finally:
             if self._goes_on() and self._notifier is not None:
-                if self._pump.is_stuck:
-                    self._core.QTimer.singleShot(STUCK_MS, self._look_again)
-                else:
-                    self._notifier.setEnabled(True)
+                self._notifier.setEnabled(not self._pump.is_stuck)
+
+    def _run(self) -> None:
+        self._is_pumping = True
+        try:
+            self._pump.pump(self._budget_ms)
+        finally:
+            self._is_pumping = False
 
     def _goes_on(self) -> bool:
+        """Return whether anything is to be done; look again after a while at what has no handler."""
         if self._pump.has_ended:
             self.stop()
+        elif self._pump.is_stuck and self.is_receiving and not self._look_later.isActive():
+            self._look_later.start(STUCK_MS)
         return self.is_receiving
 
     def _look_again(self) -> None:
@@ -163,6 +181,18 @@ class QtReceiver:
             self._waker.wake()
         elif self._notifier is not None:
             self._notifier.setEnabled(True)
+
+
+def weakly(method: Callable[..., object]) -> Callable[..., None]:
+    """Return a function that calls a method while its object lives."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: object) -> None:
+        alive = reference()
+        if alive is not None:
+            alive(*arguments)
+
+    return call
 
 
 def qt_core() -> Any:

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import ipcfast
-from ipcfast import DccIpcChannel, IpcMessage
+from ipcfast import DccIpcChannel, IpcChannel, IpcMessage
 from ipcfast.integrations import qt
 from tests.peers import HANG, ROOT, Background, PeerProcess, until
 
@@ -80,6 +83,19 @@ def turn(app: Any, milliseconds: int = 30) -> None:
     app.exec()
 
 
+def counted_pumps(receiver: qt.QtReceiver) -> list[int]:
+    """Return a list that gets an item whenever the receiver pumps."""
+    pumps: list[int] = []
+    pump = receiver._pump.pump
+
+    def counted(budget_ms: float | None = None) -> int:
+        pumps.append(1)
+        return pump(budget_ms)
+
+    receiver._pump.pump = counted  # type: ignore[method-assign]
+    return pumps
+
+
 class Seen:
     """A handler that notes what comes, and ends the loop after so many."""
 
@@ -96,11 +112,23 @@ class Seen:
             self._app.quit()
 
 
-def test_a_worker_thread_drives_the_loop(app: Any, run: Callable[[], None]) -> None:
-    with DccIpcChannel("host") as channel:
+def dcc_ends(kind: str) -> tuple[IpcChannel, IpcChannel]:
+    """Who sends and who receives: of a pair, or alone."""
+    if kind == "dcc pair":
+        return DccIpcChannel.pair("host")
+    if kind == "dcc":
+        channel = DccIpcChannel("host")
+        return channel, channel
+    return ipcfast.pair(kind)
+
+
+@pytest.mark.parametrize("kind", ["dcc", "dcc pair", "thread"])
+def test_a_worker_thread_drives_the_loop(app: Any, run: Callable[[], None], kind: str) -> None:
+    one, other = dcc_ends(kind)
+    with one, other:
         seen = Seen(app)
-        receiver = qt.receive(channel, seen)
-        worker = Background(lambda: [channel.emit("number", number) for number in range(COUNT)])
+        receiver = qt.receive(other, seen)
+        worker = Background(lambda: [one.emit("number", number) for number in range(COUNT)])
         run()
         worker.result()
         assert seen.numbers == [*range(COUNT)]
@@ -176,9 +204,9 @@ def test_nothing_is_handled_after_the_shutdown(app: Any, run: Callable[[], None]
     assert not receiver.is_receiving
 
 
-@pytest.mark.parametrize("kind", ["local", "shm", "thread"])
+@pytest.mark.parametrize("kind", ["local", "shm", "thread", "dcc pair"])
 def test_the_end_of_the_peer_ends_it(app: Any, kind: str) -> None:
-    one, other = ipcfast.pair(kind)
+    one, other = dcc_ends(kind)
     with one, other:
         seen: list[int] = []
         receiver = qt.receive(other, lambda message: seen.append(message.data))
@@ -190,11 +218,9 @@ def test_the_end_of_the_peer_ends_it(app: Any, kind: str) -> None:
         receiver.stop()
 
 
-@pytest.mark.parametrize("kind", ["local", "shm", "dcc"])
+@pytest.mark.parametrize("kind", ["local", "shm", "dcc", "dcc pair"])
 def test_the_loop_gets_its_turn_while_messages_pour_in(app: Any, run: Callable[[], None], kind: str) -> None:
-    one, other = ipcfast.pair(kind) if kind != "dcc" else DccIpcChannel.pair("host")
-    if kind == "dcc":
-        other = one = DccIpcChannel("host")
+    one, other = dcc_ends(kind)
     with one, other:
         ticks = 0
 
@@ -230,14 +256,11 @@ def test_the_loop_gets_its_turn_while_messages_pour_in(app: Any, run: Callable[[
         assert handled == [*range(len(handled))]
 
 
-@pytest.mark.parametrize("kind", ["local", "dcc"])
+@pytest.mark.parametrize("kind", ["local", "thread", "dcc", "dcc pair"])
 def test_a_dialog_within_a_handler_keeps_the_order_and_lets_the_processor_rest(app: Any, kind: str) -> None:
-    one, other = ipcfast.pair("local") if kind == "local" else DccIpcChannel.pair("host")
-    if kind == "dcc":
-        one = other = DccIpcChannel("host")
+    one, other = dcc_ends(kind)
     with one, other:
         seen: list[object] = []
-        pumps = 0
 
         def handler(message: IpcMessage) -> None:
             seen.append(("begin", message.data))
@@ -249,27 +272,18 @@ def test_a_dialog_within_a_handler_keeps_the_order_and_lets_the_processor_rest(a
             seen.append(("end", message.data))
 
         receiver = qt.receive(other, handler)
-        pump = receiver._pump.pump
-
-        def counted(budget_ms: float | None = None) -> int:
-            nonlocal pumps
-            pumps += 1
-            return pump(budget_ms)
-
-        receiver._pump.pump = counted  # type: ignore[method-assign]
+        pumps = counted_pumps(receiver)
         one.emit("number", 0)
         until(lambda: turn(app, 1) is None and len(seen) == 4)
         assert seen == [(step, number) for number in (0, 1) for step in ("begin", "end")]
-        assert pumps < 10
+        assert len(pumps) < 10
         receiver.stop()
 
 
-@pytest.mark.parametrize("kind", ["local", "dcc"])
+@pytest.mark.parametrize("kind", ["local", "thread", "dcc"])
 def test_a_handler_that_comes_late_gets_what_waits(app: Any, kind: str) -> None:
-    one, other = ipcfast.pair("local")
+    one, other = dcc_ends(kind)
     with one, other:
-        if kind == "dcc":
-            one = other = DccIpcChannel("host")
         seen: list[int] = []
         receiver = qt.receive(other)
         one.emit("number", 1)
@@ -284,6 +298,91 @@ def test_a_handler_that_comes_late_gets_what_waits(app: Any, kind: str) -> None:
         turn(app)
         assert seen == [1, 2]
         assert other.recv(HANG).data == 3
+
+
+@pytest.mark.parametrize("kind", ["local", "dcc"])
+def test_what_waits_for_a_handler_is_looked_at_now_and_then(app: Any, kind: str) -> None:
+    one, other = dcc_ends(kind)
+    with one, other:
+        receiver = qt.receive(other)
+        for number in range(20):
+            one.emit("number", number)
+            turn(app, 1)
+        pumps, began = counted_pumps(receiver), time.monotonic()
+        turn(app, 600)
+        assert 1 <= len(pumps) <= (time.monotonic() - began) * 1000 / qt.STUCK_MS + 2
+        receiver.stop()
+
+
+def test_what_a_handler_was_interrupted_before_is_handled(app: Any) -> None:
+    with DccIpcChannel("host") as channel:
+        seen: list[int] = []
+
+        def handler(message: IpcMessage) -> None:
+            seen.append(message.data)
+            if message.data == 1:
+                raise KeyboardInterrupt
+
+        receiver = qt.receive(channel, handler)
+        for number in (1, 2, 3):
+            channel.emit("number", number)
+        until(lambda: turn(app, 1) is None and len(seen) == 3)
+        assert seen == [1, 2, 3]
+        receiver.stop()
+
+
+@pytest.mark.parametrize("kind", ["local", "dcc"])
+def test_what_is_skipped_holds_up_nothing_behind_it(app: Any, kind: str) -> None:
+    one, other = dcc_ends(kind)
+    with one, other:
+        seen: list[int] = []
+        receiver = qt.receive(other, lambda message: seen.append(message.data), budget_ms=0)
+        for _ in range(3):
+            one.send({"type": 5})
+        one.emit("number", 1)
+        until(lambda: turn(app, 1) is None and seen == [1])
+        receiver.stop()
+
+
+@pytest.mark.parametrize("kind", ["local", "dcc"])
+def test_a_receiver_that_is_dropped_receives_no_more(app: Any, kind: str) -> None:
+    one, other = dcc_ends(kind)
+    with one, other:
+        receiver = qt.receive(other, lambda message: pytest.fail("too late"))
+        watch = weakref.ref(receiver)
+        del receiver
+        gc.collect()
+        assert watch() is None
+        one.emit("number", 1)
+        turn(app)
+        assert other.recv(HANG).data == 1
+        seen: list[int] = []
+        receiver = qt.receive(other, lambda message: seen.append(message.data))
+        one.emit("number", 2)
+        until(lambda: turn(app, 1) is None and seen == [2])
+        receiver.stop()
+
+
+def test_stopping_leaves_the_waker_of_somebody_else(app: Any) -> None:
+    with DccIpcChannel("host") as channel:
+        seen: list[int] = []
+        first = qt.receive(channel, lambda message: pytest.fail("not this one"))
+        second = qt.receive(channel, lambda message: seen.append(message.data))
+        first.stop()
+        channel.emit("number", 1)
+        until(lambda: turn(app, 1) is None and seen == [1])
+        second.stop()
+
+
+@pytest.mark.parametrize("kind", ["local", "dcc"])
+def test_a_shutdown_elsewhere_is_seen(app: Any, kind: str) -> None:
+    one, other = dcc_ends(kind)
+    with one, other:
+        receiver = qt.receive(other, print)
+        assert receiver.is_receiving
+        Background(other.shutdown).result()
+        assert not receiver.is_receiving
+        receiver.stop()
 
 
 def test_a_waker_calls_once_for_many(app: Any) -> None:
