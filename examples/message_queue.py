@@ -16,6 +16,9 @@ class MessageQueue:
     def __init__(self, capacity: int = 10_000, waker: QtWaker | None = None) -> None:
         self.channel = DccIpcChannel("messages", capacity)
         self.channel.set_qt_waker(waker)
+        self._waker = waker
+        self._handler: Callable[[IpcMessage], object] = print
+        self._pump = MainThreadPump(self.channel, lambda message: self._handler(message))
 
     def push(self, event: str, data: Any = None) -> bool:
         """Queue an event; False when the queue is full, where the old one grew."""
@@ -29,22 +32,18 @@ class MessageQueue:
         return self.channel.receive(timeout=0)
 
     def process(self, handler: Callable[[IpcMessage], object], budget_ms: float = 8.0) -> int:
-        """Handle what is there, from the host's timer; how many there were."""
-        return MainThreadPump(self.channel, handler).pump(budget_ms)
+        """Handle what is there, from the host's timer; return how many. For the rest the loop is woken."""
+        self._handler = handler
+        count = self._pump.pump(budget_ms)
+        if count and self._waker is not None and not self._pump.has_ended and self.channel.poll(0):
+            self._waker.wake()
+        return count
 
 
-class Loop:
+class Loop(threading.Event):
     """Stands for the host's: whoever wakes it makes it go round."""
 
-    def __init__(self) -> None:
-        self._woken = threading.Event()
-
-    def wake(self) -> None:
-        self._woken.set()
-
-    def go_round(self) -> None:
-        self._woken.wait(30)
-        self._woken.clear()
+    wake = threading.Event.set
 
 
 loop = Loop()
@@ -55,6 +54,7 @@ worker = threading.Thread(target=lambda: [queue.channel.emit("rendered", frame) 
 worker.start()
 left = 7
 while left:
-    loop.go_round()
-    left -= queue.process(lambda message: print(message.event, message.data))
+    assert loop.wait(30), "nobody woke the loop"
+    loop.clear()
+    left -= queue.process(lambda message: print(message.event, message.data), budget_ms=0)  # one at a time
 worker.join()
