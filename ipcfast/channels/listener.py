@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TypeVar
@@ -46,6 +47,8 @@ class Listener:
         self._acceptor: Acceptor | ThreadAcceptor
         if address.scheme == "thread":
             self._acceptor = ThreadAcceptor(address, options)
+            # As the system takes back the address of a socket that nobody holds any more.
+            weakref.finalize(self, self._acceptor.drop).atexit = False
         else:
             self._acceptor = Acceptor(address, options)
         self._name = self._acceptor.address.name

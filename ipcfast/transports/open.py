@@ -89,8 +89,9 @@ class Opening:
 
         Raises:
             ChannelTimeout: As ``open_connection``. What has been begun is gone on with by the next call.
-            AddressNotFound, PermissionDenied, ConnectError, ChannelClosed: As ``open_connection``. The next
-                call begins anew.
+            AddressNotFound, PermissionDenied, ConnectError: As ``open_connection``. The next call begins
+                anew.
+            ChannelClosed: ``is_given_up`` said so, which is asked about twenty times a second.
         """
         now = time.monotonic()
         deadline, answer_deadline = (
@@ -167,7 +168,6 @@ def open_connection(
     address: Address,
     options: Options,
     timeout: float | None,
-    is_given_up: Callable[[], bool] = never,
 ) -> Opened:
     """Connect to a listener and agree on the transport.
 
@@ -177,7 +177,6 @@ def open_connection(
         timeout: Seconds for finding the server and for its answer. None waits for ever. With 0 there is one
             attempt, 50 ms long where it goes through the network; a server that is found still gets 5 s to
             answer.
-        is_given_up: Asked about twenty times a second; once it says True, ChannelClosed is raised.
 
     Raises:
         TypeError: The timeout is no number.
@@ -186,14 +185,13 @@ def open_connection(
         PermissionDenied: The address or the server is another user's.
         ConnectError: The server refused, or does not speak the handshake.
         ChannelTimeout: Its backlog stayed full, or it, or its machine, did not answer in time.
-        ChannelClosed: ``is_given_up`` said so.
     """
     timeout = checked_timeout(timeout)
     if address.scheme == "thread":
-        return connect_thread(address, options, timeout, is_given_up)
+        return connect_thread(address, options, timeout)
     opening = Opening(address, options)
     try:
-        return opening.advance(timeout, patience_for_answer(timeout), is_given_up)
+        return opening.advance(timeout, patience_for_answer(timeout), never)
     finally:
         opening.close()  # which is empty once the connection is handed out
 

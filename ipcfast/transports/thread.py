@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ipcfast._native.queue import QueueChannel
@@ -15,14 +13,16 @@ from ipcfast.errors import AddressInUse, ChannelClosed, ChannelTimeout, ConnectE
 from ipcfast.transports.address import Address
 from ipcfast.transports.contract import OWN_FRAMING, Opened, Options, checked_timeout
 from ipcfast.transports.handshake import HANDSHAKE_SECONDS
-from ipcfast.transports.retrying import LOOK_SECONDS, check_wanted, nobody_listens
+from ipcfast.transports.retrying import nobody_listens
+from ipcfast.transports.waiting import await_change, deadline_after
 
 __all__ = ["ThreadAcceptor", "connect_thread", "thread_loop", "thread_opened", "thread_pair"]
 
-# Who listens in this process, by prefix and name. The condition guards it and all that its acceptors hold.
-# Its lock can be taken again by the thread that has it: a signal handler may close what the thread waits for.
+# Who listens in this process, by prefix and name. The lock guards it and all that its acceptors hold. It can
+# be taken again by the thread that has it: a signal handler may close what the thread waits for.
 _listening: dict[tuple[str | None, str], ThreadAcceptor] = {}
-_changed = threading.Condition()
+_lock = threading.RLock()
+_appeared = threading.Condition(_lock)  # a listener has
 
 
 @dataclass(eq=False)
@@ -32,6 +32,7 @@ class Request:
     client: QueueChannel
     server: QueueChannel
     is_accepted: bool = field(default=False)
+    settled: threading.Condition = field(default_factory=lambda: threading.Condition(_lock))
 
 
 def thread_pair(options: Options) -> tuple[QueueChannel, QueueChannel]:
@@ -52,14 +53,15 @@ class ThreadAcceptor:
         self._waiting: deque[Request] = deque()
         self._closed = False
         self._forked = False
-        with _changed:
+        self._changed = threading.Condition(_lock)  # a client waits, or the end has come
+        with _appeared:
             if self._key in _listening:
                 raise AddressInUse(
                     f"{address.text} is owned by a listener of this process: close that, or choose another",
                     filename=address.text,
                 )
             _listening[self._key] = self
-            _changed.notify_all()
+            _appeared.notify_all()
 
     @property
     def _key(self) -> tuple[str | None, str]:
@@ -84,19 +86,17 @@ class ThreadAcceptor:
             TypeError, ValueError: The timeout is no number.
         """
         timeout = checked_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with _changed:
+        deadline = deadline_after(timeout)
+        with self._changed:
             while True:
                 self._check_open()
                 if self._waiting:
                     request = self._waiting.popleft()
                     request.is_accepted = True
-                    _changed.notify_all()
+                    request.settled.notify_all()
                     return thread_opened(request.server)
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
+                if not await_change(self._changed, deadline):
                     raise ChannelTimeout(f"no client connected to {self.address.text} within {timeout:g} s")
-                _changed.wait(bounded(left))
 
     def _check_open(self) -> None:
         if self._forked:
@@ -108,16 +108,26 @@ class ThreadAcceptor:
 
     def close(self) -> None:
         """Give the address back, refuse who waits, end a blocked ``accept``. Idempotent."""
-        with _changed:
+        with self._changed:
             if not self._closed:
-                self._closed = True
-                del _listening[self._key]
-                _changed.notify_all()
+                self.drop()
+                self._changed.notify_all()
+                for request in self._waiting:
+                    request.settled.notify_all()
+
+    def drop(self) -> None:
+        """Do what ``close`` does, but tell nobody: they find out when they look again.
+
+        For the garbage collector, which may come at any place, where the thread may hold any lock.
+        """
+        if not self._closed:
+            _listening.pop(self._key, None)
+            self._closed = True
 
     def enqueue(self, request: Request) -> None:
         """With the lock held: let a client wait."""
         self._waiting.append(request)
-        _changed.notify_all()
+        self._changed.notify_all()
 
     def withdraw(self, request: Request) -> None:
         """With the lock held: forget a client that does not wait any more."""
@@ -127,38 +137,34 @@ class ThreadAcceptor:
     def abandon(self) -> None:
         """In a forked child: the address, and who waits, are the parent's."""
         self._closed = self._forked = True
+        self._changed = threading.Condition(_lock)
         self._waiting.clear()
 
 
-def connect_thread(
-    address: Address, options: Options, timeout: float | None, is_given_up: Callable[[], bool]
-) -> Opened:
+def connect_thread(address: Address, options: Options, timeout: float | None) -> Opened:
     """Connect to a listener of this process; parameters and errors are those of ``open_connection``."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    with _changed:
-        acceptor = find_acceptor(address, timeout, deadline, is_given_up)
+    deadline = deadline_after(timeout)
+    with _appeared:
+        acceptor = find_acceptor(address, timeout, deadline)
         if timeout is not None and timeout <= 0:
-            deadline = time.monotonic() + HANDSHAKE_SECONDS
+            deadline = deadline_after(HANDSHAKE_SECONDS)
         request = Request(*thread_pair(options))
         acceptor.enqueue(request)
         try:
-            await_accept(acceptor, request, deadline, is_given_up)
+            await_accept(acceptor, request, deadline)
         finally:
             if not request.is_accepted:
                 acceptor.withdraw(request)
     return thread_opened(request.client)
 
 
-def find_acceptor(
-    address: Address, timeout: float | None, deadline: float | None, is_given_up: Callable[[], bool]
-) -> ThreadAcceptor:
+def find_acceptor(address: Address, timeout: float | None, deadline: float | None) -> ThreadAcceptor:
     """With the lock held: wait until somebody listens."""
     while True:
-        check_wanted(address, is_given_up)
         acceptor = _listening.get((address.prefix, address.name))
         if acceptor is not None:
             return acceptor
-        if not wait_until(deadline):
+        if not await_change(_appeared, deadline):
             raise nobody_listens(
                 address,
                 timeout,
@@ -167,35 +173,18 @@ def find_acceptor(
             )
 
 
-def await_accept(
-    acceptor: ThreadAcceptor, request: Request, deadline: float | None, is_given_up: Callable[[], bool]
-) -> None:
+def await_accept(acceptor: ThreadAcceptor, request: Request, deadline: float | None) -> None:
     """With the lock held: wait until the server has taken the client in."""
     address = acceptor.address
     while not request.is_accepted:
-        check_wanted(address, is_given_up)
         if acceptor.closed:
             raise ConnectError(
                 f"the listener at {address.text} was closed before it accepted", filename=address.text
             )
-        if not wait_until(deadline):
+        if not await_change(request.settled, deadline):
             raise ChannelTimeout(
                 f"the server at {address.text} did not accept in time: is it calling accept()?"
             )
-
-
-def wait_until(deadline: float | None) -> bool:
-    """With the lock held: wait for a change, or a little; False when the deadline has passed."""
-    left = None if deadline is None else deadline - time.monotonic()
-    if left is not None and left <= 0:
-        return False
-    _changed.wait(LOOK_SECONDS if left is None else min(left, LOOK_SECONDS))
-    return True
-
-
-def bounded(seconds: float | None) -> float | None:
-    """Return what a condition can wait for."""
-    return None if seconds is None else min(seconds, threading.TIMEOUT_MAX)
 
 
 def thread_opened(transport: QueueChannel) -> Opened:
@@ -204,8 +193,9 @@ def thread_opened(transport: QueueChannel) -> Opened:
 
 
 def _abandon_all() -> None:
-    global _changed
-    _changed = threading.Condition()  # another thread of the parent may have held it
+    global _lock, _appeared
+    _lock = threading.RLock()  # another thread of the parent may have held it
+    _appeared = threading.Condition(_lock)
     for acceptor in list(_listening.values()):
         acceptor.abandon()
     _listening.clear()

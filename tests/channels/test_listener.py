@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -26,6 +27,17 @@ def test_a_listener_says_what_it_is(private_runtime_directory: Path) -> None:
         assert not listener.closed
     assert listener.closed
     assert "closed" in repr(listener)
+
+
+@pytest.mark.parametrize("scheme", ["thread", "local", "shm"])
+def test_a_listener_that_is_dropped_gives_its_address_back(scheme: str) -> None:
+    address = f"{scheme}://dropped"
+    listener = ipcfast.listen(address)
+    with pytest.raises(AddressInUse):
+        ipcfast.listen(address)
+    del listener
+    gc.collect()
+    ipcfast.listen(address).close()
 
 
 def test_iteration_gives_client_after_client_until_it_is_closed() -> None:

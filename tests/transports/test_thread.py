@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Opened, Options
 from ipcfast.transports.open import open_connection, open_pair
 from ipcfast.transports.thread import ThreadAcceptor, thread_loop
+from ipcfast.transports.waiting import SLICE_SECONDS
 from tests.peers import HANG, Background, until, until_asleep
 
 
@@ -28,12 +30,11 @@ def listening(text: str = "thread://here", prefix: str | None = None) -> ThreadA
 def connecting(
     text: str = "thread://here",
     timeout: float | None = HANG,
-    is_given_up: Callable[[], bool] = lambda: False,
     prefix: str | None = None,
     **options: int,
 ) -> Background[Opened]:
     address = parse_address(text, prefix=prefix)
-    return Background(open_connection, address, Options(**options), timeout, is_given_up)  # type: ignore[arg-type]
+    return Background(open_connection, address, Options(**options), timeout)  # type: ignore[arg-type]
 
 
 def check_connected(one: Opened, other: Opened) -> None:
@@ -124,21 +125,57 @@ def test_closing_ends_who_accepts_and_who_waits_to_be_accepted() -> None:
         client.result()
 
 
-def test_a_client_that_is_given_up_stops_waiting() -> None:
-    given_up = threading.Event()
-    client = connecting(timeout=None, is_given_up=given_up.is_set)
-    given_up.set()
-    with pytest.raises(ChannelClosed):
-        client.result()
+def test_only_who_is_concerned_is_woken() -> None:
+    mine, other = listening(), listening("thread://other")
+    looks = {mine: 0, other: 0}
+
+    def counted(acceptor: ThreadAcceptor) -> Callable[[], None]:
+        def check() -> None:
+            looks[acceptor] += 1
+            ThreadAcceptor._check_open(acceptor)
+
+        return check
+
+    for acceptor in looks:
+        acceptor._check_open = counted(acceptor)  # type: ignore[method-assign]
+    accepting = [Background(acceptor.accept, HANG) for acceptor in looks]
+    for waiting in accepting:
+        until_asleep(os.getpid(), waiting.native_id)
+    began = time.monotonic()
+    before = looks[other]
+    for _ in range(30):
+        client = connecting()
+        check_connected(accepting[0].result(), client.result())
+        accepting[0] = Background(mine.accept, HANG)
+        until_asleep(os.getpid(), accepting[0].native_id)
+    assert looks[other] - before <= (time.monotonic() - began) / SLICE_SECONDS + 1
+    mine.close()
+    other.close()
+    for waiting in accepting:
+        with pytest.raises(ChannelClosed):
+            waiting.result()
+
+
+def test_who_was_told_of_nothing_finds_out_after_a_while() -> None:
+    """As when the garbage collector or a signal handler ends the listener just before its thread waits."""
     acceptor = listening()
-    given_up.clear()
-    client = connecting(timeout=None, is_given_up=given_up.is_set)
-    until(lambda: bool(acceptor._waiting))
-    given_up.set()
+    accepting = Background(acceptor.accept)
+    until_asleep(os.getpid(), accepting.native_id)
+    acceptor.drop()
     with pytest.raises(ChannelClosed):
+        accepting.result()
+    acceptor = listening()
+    client = connecting(timeout=None)
+    until(lambda: bool(acceptor._waiting))
+    acceptor.drop()
+    with pytest.raises(ConnectError, match="closed before"):
         client.result()
-    assert not acceptor._waiting
+    successor = listening()
     acceptor.close()
+    acceptor.drop()
+    client = connecting()
+    check_connected(successor.accept(HANG), client.result())
+    successor.close()
 
 
 def test_the_client_chooses_the_capacity() -> None:
