@@ -89,8 +89,8 @@ ipcf_status ipcf_channel_init(ipcf_channel *channel, const ipcf_channel_ops *ops
 
 ipcf_status ipcf_channel_state_status(const ipcf_channel *channel, ipcf_error *error)
 {
-    /* acquire: pairs with the exchange in close and the compare-and-swap in shut_down
-     * and break */
+    /* acquire: pairs with the exchange in close and the compare-and-swaps in
+     * announce_end and break */
     switch ((ipcf_channel_state)ipcf_load_acquire(&channel->state)) {
     case IPCF_STATE_OPEN:
         return IPCF_OK;
@@ -264,15 +264,21 @@ ipcf_status ipcf_channel_break(ipcf_channel *channel, ipcf_status status,
     return status;
 }
 
-void ipcf_channel_shut_down(ipcf_channel *channel)
+void ipcf_channel_announce_end(ipcf_channel *channel)
 {
     uint32_t open = IPCF_STATE_OPEN;
     /* acq_rel: pairs with the acquire in ipcf_channel_state_status */
-    if (!ipcf_compare_exchange_acq_rel(&channel->state, &open,
-                                       (uint32_t)IPCF_STATE_SHUT_DOWN))
-        return;
-    wake_all(channel);
-    channel->ops->say_goodbye(channel);
+    if (ipcf_compare_exchange_acq_rel(&channel->state, &open,
+                                      (uint32_t)IPCF_STATE_SHUT_DOWN))
+        wake_all(channel);
+}
+
+void ipcf_channel_shut_down(ipcf_channel *channel)
+{
+    ipcf_channel_announce_end(channel);
+    /* acquire: pairs with the compare-and-swap above, which may have been another's */
+    if (ipcf_load_acquire(&channel->state) == IPCF_STATE_SHUT_DOWN)
+        channel->ops->say_goodbye(channel);
 }
 
 /* All locks are held. The ready set goes before its members. */

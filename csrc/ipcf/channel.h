@@ -45,7 +45,7 @@
 
 typedef enum ipcf_channel_state {
     IPCF_STATE_OPEN = 0,
-    IPCF_STATE_SHUT_DOWN = 1, /* by ipcf_channel_shut_down here */
+    IPCF_STATE_SHUT_DOWN = 1, /* by shut_down or announce_end here */
     IPCF_STATE_BROKEN = 2,    /* the peer broke the protocol */
     IPCF_STATE_CLOSED = 3,
     IPCF_STATE_FORKED = 4 /* this is a child of the process that opened the channel */
@@ -365,21 +365,21 @@ static inline void ipcf_channel_wake_receivers(ipcf_channel *channel)
 /* From any thread, any number of times: local operations give SHUT_DOWN at once; the
  * peer receives all that was sent and then the end. */
 void ipcf_channel_shut_down(ipcf_channel *channel);
+/* The first half of it, of which the peer learns nothing: for who shuts both ends down.
+ * One operation may still find the peer's end, where it has come: look at the state. */
+void ipcf_channel_announce_end(ipcf_channel *channel);
 /* From any thread; waits until operations under way in other threads have left (they
  * are woken), then frees everything. Idempotent. Do not hold the GIL. */
 void ipcf_channel_close(ipcf_channel *channel);
-/* close, and free the locks: for the owner, when no other thread can know the channel
- * any more. */
+/* close, and free the locks: for the owner, when no other thread knows the channel. */
 void ipcf_channel_destroy(ipcf_channel *channel);
 /* In a forked child, before any other use: closes descriptors without a word to the
- * peer; the state becomes FORKED. What another thread was closing at the moment of the
- * fork may stay. */
+ * peer; the state becomes FORKED. What another thread was closing just then may stay. */
 void ipcf_channel_abandon(ipcf_channel *channel);
 
-/* A caller that makes one operation out of several calls of this page (again after
- * INTERRUPTED, part by part) tells where it begins and ends, so that drain waits for
- * the whole of it: also between the calls, and while it waits for another thread's
- * turn. What a try_ function does at once need not be told. */
+/* A caller that makes one operation of several calls (again after INTERRUPTED, part by
+ * part) tells where it begins and ends, so that drain waits for the whole of it, waits
+ * for its turn included. What a try_ function does at once need not be told. */
 static inline void ipcf_channel_call_begins(ipcf_channel *channel)
 {
     /* seq_cst: pairs with the load in ipcf_channel_drain */

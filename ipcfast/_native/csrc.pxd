@@ -121,8 +121,6 @@ cdef extern from "ipcf/stream.h" nogil:
     ctypedef struct ipcf_stream:
         ipcf_handle handle
 
-    ipcf_stream IPCF_STREAM_NONE
-
     ctypedef struct ipcf_peer:
         int64_t pid
         int64_t uid
@@ -294,6 +292,7 @@ cdef extern from "ipcf/channel.h" nogil:
     ipcf_status ipcf_channel_drain(ipcf_channel *channel, uint64_t deadline_ns, ipcf_error *error)
     void ipcf_channel_read_metrics(const ipcf_channel *channel, ipcf_metrics *metrics)
     void ipcf_channel_shut_down(ipcf_channel *channel)
+    void ipcf_channel_announce_end(ipcf_channel *channel)
     void ipcf_channel_close(ipcf_channel *channel)
     void ipcf_channel_destroy(ipcf_channel *channel)
     void ipcf_channel_abandon(ipcf_channel *channel)

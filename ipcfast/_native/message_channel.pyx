@@ -11,7 +11,8 @@ from libc.stdint cimport uint64_t
 from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_CHANNEL_OPTIONS_DEFAULT, IPCF_INTERRUPTED, IPCF_KIND_BYTES, IPCF_KIND_MESSAGE, IPCF_NO_HANDLE,
     IPCF_NOISE, IPCF_OK, IPCF_STATE_CLOSED, IPCF_STATE_FORKED, IPCF_STATE_OPEN, IPCF_TIMEOUT, ipcf_channel,
-    ipcf_channel_abandon, ipcf_channel_call_begins, ipcf_channel_call_ends, ipcf_channel_close,
+    ipcf_channel_abandon, ipcf_channel_announce_end, ipcf_channel_call_begins, ipcf_channel_call_ends,
+    ipcf_channel_close,
     ipcf_channel_destroy, ipcf_channel_drain, ipcf_channel_is_over, ipcf_channel_options, ipcf_channel_poll,
     ipcf_channel_read_metrics, ipcf_channel_ready_handle, ipcf_channel_set_peer,
     ipcf_channel_shut_down, ipcf_channel_wake_receivers, ipcf_error, ipcf_handle, ipcf_metrics, ipcf_peer, ipcf_status,
@@ -205,6 +206,10 @@ cdef class MessageChannel:
 
     def is_shutdown(self):
         return self.channel.state != IPCF_STATE_OPEN
+
+    def announce_shutdown(self):
+        with nogil:
+            ipcf_channel_announce_end(self.channel)
 
     def shutdown(self):
         with nogil:

@@ -21,8 +21,8 @@ from ipcfast._native.csrc_queue cimport (
 )
 from ipcfast._native.object_queue cimport as_bytes, copy, new_queue, share, steal, visit_objects
 from ipcfast._native.queue_end cimport (
-    abandon, drain_end, fail, finish, free_end, may_receive, poll_end, queue_end, read_metrics, receive_bodies,
-    receive_object, send_bodies, send_object,
+    abandon, announce, drain_end, fail, finish, free_end, may_receive, poll_end, queue_end, read_metrics,
+    receive_bodies, receive_object, send_bodies, send_object,
 )
 from ipcfast._native.status cimport deadline_of, raise_status
 from ipcfast._native.stop cimport stoppable_timeout
@@ -206,9 +206,11 @@ cdef class QueueChannel:
     def is_shutdown(self):
         return self.end.state != IPCF_STATE_OPEN
 
+    def announce_shutdown(self, drains=False):
+        announce(&self.end, drains)
+
     def shutdown(self, drains=False):
-        if self.end.state == IPCF_STATE_OPEN:
-            self.end.drains = drains
+        announce(&self.end, drains)
         finish(&self.end, IPCF_STATE_SHUT_DOWN)
 
     def close(self):

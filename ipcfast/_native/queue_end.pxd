@@ -11,7 +11,7 @@ from ipcfast._native.object_queue cimport object_queue
 cdef struct queue_end:
     object_queue *inbound
     object_queue *outbound    # the same, where the end is its own peer
-    ipcf_atomic_u32 state    # ipcf_channel_state; once it is not OPEN, both queues are closed
+    ipcf_atomic_u32 state    # ipcf_channel_state; once it is not OPEN, both queues are closed, or about to be
     ipcf_atomic_u32 end_was_received    # 1: receiving has given DISCONNECTED
     bint drains    # what had come before SHUT_DOWN can still be received
     ipcf_atomic_u64 errors    # sends to a peer that had ended
@@ -50,6 +50,10 @@ cdef int fail(queue_end *end, ipcf_status status, str action, object sent=*) exc
 
 # From OPEN to SHUT_DOWN, or from either to CLOSED: both directions end, and what nobody can receive is released.
 cdef void finish(queue_end *end, uint32_t ending) noexcept
+
+# From OPEN to SHUT_DOWN, but leave it to finish to end the directions: whoever the peer's end interrupts here meanwhile
+# is told of the own end.
+cdef void announce(queue_end *end, bint drains) noexcept
 
 # In a forked child: touch nothing that another thread may have held.
 cdef void abandon(queue_end *end) noexcept

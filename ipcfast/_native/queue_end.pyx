@@ -152,13 +152,23 @@ cdef void finish(queue_end *end, uint32_t ending) noexcept:
         return
     while before == IPCF_STATE_OPEN or (before == IPCF_STATE_SHUT_DOWN and ending == IPCF_STATE_CLOSED):
         if ipcf_compare_exchange_acq_rel(&end.state, &before, ending):
-            ipcf_queue_close(&end.outbound.queue)
-            ipcf_queue_close(&end.inbound.queue)
-            if ending == IPCF_STATE_CLOSED or not end.drains:
-                discard(end.inbound)
-            if ending == IPCF_STATE_CLOSED:
-                ipcf_queue_close_handle(&end.inbound.queue)
-            return
+            break
+    if before == IPCF_STATE_CLOSED or before == IPCF_STATE_FORKED:
+        return
+    # Also where the state was SHUT_DOWN already: it may only have been announced.
+    ipcf_queue_close(&end.outbound.queue)
+    ipcf_queue_close(&end.inbound.queue)
+    if ending == IPCF_STATE_CLOSED or not end.drains:
+        discard(end.inbound)
+    if ending == IPCF_STATE_CLOSED:
+        ipcf_queue_close_handle(&end.inbound.queue)
+
+
+cdef void announce(queue_end *end, bint drains) noexcept:
+    cdef uint32_t before = IPCF_STATE_OPEN
+    if end.state == IPCF_STATE_OPEN:
+        end.drains = drains
+    ipcf_compare_exchange_acq_rel(&end.state, &before, IPCF_STATE_SHUT_DOWN)
 
 
 cdef void abandon(queue_end *end) noexcept:

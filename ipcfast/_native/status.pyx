@@ -10,8 +10,8 @@ import os
 from ipcfast import errors
 
 from ipcfast._native.csrc cimport (
-    IPCF_ENDING_DIED, IPCF_ENDING_GOODBYE, IPCF_NEVER, IPCF_NO_WAIT, IPCF_STATUS_COUNT, ipcf_channel,
-    ipcf_deadline_in, ipcf_error, ipcf_status, ipcf_status_name,
+    IPCF_DISCONNECTED, IPCF_ENDING_DIED, IPCF_ENDING_GOODBYE, IPCF_NEVER, IPCF_NO_WAIT, IPCF_SHUT_DOWN,
+    IPCF_STATE_SHUT_DOWN, IPCF_STATUS_COUNT, ipcf_channel, ipcf_deadline_in, ipcf_error, ipcf_status, ipcf_status_name,
 )
 
 STATUS_NAMES = tuple(
@@ -212,6 +212,9 @@ cdef object peer_died(const ipcf_channel *channel):
 
 cdef int raise_for_channel(const ipcf_channel *channel, ipcf_status status, const ipcf_error *error,
                            str action, object sent=None) except -1:
+    if status == IPCF_DISCONNECTED and channel.state == IPCF_STATE_SHUT_DOWN:
+        # Both ends are shut down here, and the peer's end was found first.
+        return raise_status(IPCF_SHUT_DOWN, NULL, action)
     raise_status(status, error, action, peer_died(channel), sent)
 
 

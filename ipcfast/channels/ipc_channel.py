@@ -241,6 +241,11 @@ class IpcChannel(Forwarding, BackgroundReceiving):
             self._shutdown_state.shutdown()
         self._end_gracefully()
 
+    def _announce_end(self) -> None:
+        """Know that all members of the ShutdownState end now: the peer may be one, and end first."""
+        if self._transport is not None:
+            self._transport.announce_shutdown()
+
     def _end_gracefully(self) -> None:
         """Shut this channel down alone: what its ShutdownState does with each of its channels."""
         self._is_shutdown = True

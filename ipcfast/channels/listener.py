@@ -104,6 +104,9 @@ class Listener:
                 return
             yield channel
 
+    def _announce_end(self) -> None:
+        """Do nothing: the end of a listener is the end of no channel."""
+
     def _end_gracefully(self) -> None:
         """Do what the ShutdownState does with its listeners: a client that comes now finds nobody."""
         self.close()

@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-import time
 import weakref
 from types import TracebackType
 from typing import Protocol
 
 from ipcfast.errors import ChannelTimeout, ShuttingDown
 from ipcfast.transports.contract import checked_timeout
+from ipcfast.transports.waiting import await_change, deadline_after, remaining
 
 __all__ = ["Member", "Operation", "ShutdownState", "join", "state_of"]
 
 logger = logging.getLogger(__name__)
+
+# All of this process; after fork, the child's have locks of their own.
+_states: weakref.WeakSet[ShutdownState] = weakref.WeakSet()
 
 # Two threads must not both make the state of one channel. Held for a moment, once in a channel's life.
 _making_state = threading.RLock()
@@ -25,6 +29,9 @@ class Member(Protocol):
     """What ends with a ShutdownState: a channel or a listener."""
 
     _shutdown_state: ShutdownState | None
+
+    def _announce_end(self) -> None:
+        """Know of the shutdown before any member ends: both ends of a connection may be members."""
 
     def _end_gracefully(self) -> None:
         """Shut down, whoever decided it. Idempotent."""
@@ -63,7 +70,8 @@ class ShutdownState:
     is lost without a word (R89). Threads that outlive the host's loop get ShuttingDown, from ``receive``
     None, and the end of an iteration, and never an error of something that is gone (R88).
 
-    Threads: every method may be called from any thread, and from signal handlers.
+    Threads: every method may be called from any thread, and from signal handlers. In a forked child, whose
+    channels are the parent's, nothing is pending.
     """
 
     def __init__(self) -> None:
@@ -71,7 +79,9 @@ class ShutdownState:
         self._changed = threading.Condition()
         self._is_shutdown = False
         self._pending = 0
+        self._forks = 0  # operations that began before a fork are the parent's
         self._members: weakref.WeakSet[Member] = weakref.WeakSet()
+        _states.add(self)
 
     def shutdown(self) -> None:
         """Shut down everything that has this state (R85). Idempotent, never fails."""
@@ -81,6 +91,8 @@ class ShutdownState:
             self._is_shutdown = True
             members = list(self._members)
             self._changed.notify_all()
+        for member in members:
+            announce_end(member)
         for member in members:
             end(member)
 
@@ -99,7 +111,7 @@ class ShutdownState:
         with self._changed:
             self.check()
             self._pending += 1
-        return Operation(self)
+            return Operation(self, self._forks)
 
     @property
     def pending(self) -> int:
@@ -109,7 +121,8 @@ class ShutdownState:
     def drain(self, timeout: float | None = None) -> None:
         """Wait until every operation has ended, and every call of the channels has returned.
 
-        It may be called before ``shutdown``; then new ones may have begun meanwhile.
+        The handler that ``start_receiving`` is calling counts as well, unless it is the one that calls this.
+        ``drain`` may be called before ``shutdown``; then new ones may have begun meanwhile.
 
         Args:
             timeout: Seconds; None waits for ever, 0 looks once.
@@ -119,16 +132,14 @@ class ShutdownState:
             TypeError, ValueError: The timeout is no number.
         """
         timeout = checked_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         with self._changed:
             while self._pending:
-                left = remaining(deadline)
-                if left == 0.0:
+                if not await_change(self._changed, deadline):
                     raise ChannelTimeout(
                         f"drain: {self._pending} operations are still pending after {timeout:g} s; wait "
                         "longer for them, or end them"
                     )
-                self._changed.wait(None if left is None else min(left, threading.TIMEOUT_MAX))
             members = list(self._members)
         for member in members:
             member._drain(remaining(deadline))
@@ -146,11 +157,18 @@ class ShutdownState:
         if is_late:
             end(member)
 
-    def _end_operation(self) -> None:
+    def _end_operation(self, forks: int) -> None:
         with self._changed:
-            self._pending -= 1
+            if forks == self._forks:
+                self._pending -= 1
             if self._pending == 0:
                 self._changed.notify_all()
+
+    def _renew(self) -> None:
+        """In a forked child: who had the lock, or an operation, may be a thread that is not here."""
+        self._changed = threading.Condition()
+        self._pending = 0
+        self._forks += 1
 
     def __repr__(self) -> str:
         """Return the state and the number of pending operations."""
@@ -160,14 +178,15 @@ class ShutdownState:
 class Operation:
     """An operation that has begun; ends at the end of the ``with`` block, with ``end``, or with itself."""
 
-    def __init__(self, state: ShutdownState) -> None:
+    def __init__(self, state: ShutdownState, forks: int) -> None:
         self._state: ShutdownState | None = state
+        self._forks = forks
 
     def end(self) -> None:
         """End it. Idempotent."""
         state, self._state = self._state, None
         if state is not None:
-            state._end_operation()
+            state._end_operation(self._forks)
 
     def __enter__(self) -> Operation:
         """Return the operation; it ends at the end of the block."""
@@ -211,6 +230,20 @@ def end(member: Member) -> None:
         logger.exception("%r could not be shut down", member)
 
 
-def remaining(deadline: float | None) -> float | None:
-    """Return the seconds left, None for ever."""
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
+def announce_end(member: Member) -> None:
+    """Tell one member; one that cannot be told must not keep the others from it."""
+    try:
+        member._announce_end()
+    except Exception:
+        logger.exception("%r could not be told of its shutdown", member)
+
+
+def _renew_locks() -> None:
+    global _making_state
+    _making_state = threading.RLock()  # another thread of the parent may have held it
+    for state in list(_states):
+        state._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

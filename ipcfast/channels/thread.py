@@ -138,6 +138,9 @@ class ThreadChannel(IpcChannel):
             return message.data if message.type == "data" else message.to_dict()
         return message.get("data", {}) if message.get("type") == "data" else message
 
+    def _announce_end(self) -> None:
+        self._queues.announce_shutdown(self._drains)
+
     def _end_gracefully(self) -> None:
         self._is_shutdown = True
         self._queues.shutdown(self._drains)

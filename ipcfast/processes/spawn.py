@@ -105,6 +105,9 @@ class Child:
             join(channel, state)
             self._channel = channel
 
+    def _announce_end(self) -> None:
+        """Do nothing: the channel will be told, once there is one."""
+
     def _end_gracefully(self) -> None:
         """Do what the ShutdownState does before there is a channel: nobody waits for the child any more."""
         self._opening.cancel()

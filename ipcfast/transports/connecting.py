@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,8 +15,8 @@ from ipcfast.transports.address import Address
 from ipcfast.transports.contract import Options, Transport, checked_timeout
 from ipcfast.transports.handshake import RING, STREAM
 from ipcfast.transports.open import Opening, patience_for_answer
-from ipcfast.transports.retrying import remaining
 from ipcfast.transports.turn import Turn
+from ipcfast.transports.waiting import deadline_after, remaining
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -78,7 +77,7 @@ class ConnectingTransport:
         if self._transport is not None:
             return self._transport
         timeout = checked_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         self._check_open()
         transport = self._turn.take(timeout, lambda: self._connect(deadline), self._drop_if_ended)
         if transport is None:
@@ -126,7 +125,7 @@ class ConnectingTransport:
     def _reach(self, timeout: float | None) -> tuple[Transport, float | None]:
         """Return the transport, and what connecting has left of the timeout."""
         timeout = checked_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         return self.open(timeout), remaining(deadline)
 
     def _try_reach(self, timeout: float | None = 0.0) -> tuple[Transport | None, float | None]:
@@ -137,6 +136,11 @@ class ConnectingTransport:
             return None, None
 
     # ---- ending
+
+    def announce_shutdown(self) -> None:
+        """Tell the transport, where there is one."""
+        if self._transport is not None:
+            self._transport.announce_shutdown()
 
     def shutdown(self) -> None:
         """End both directions; what is not connected will not be."""
@@ -239,7 +243,7 @@ class ConnectingTransport:
     def drain(self, timeout: float | None = None) -> None:
         """Wait until the operations that are under way have left, and who connects among them."""
         timeout = checked_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         if self._turn.take(timeout, lambda: True, self._drop_if_ended) is None:
             raise ChannelTimeout(f"drain: the channel at {self._address.text} is still connecting")
         if self._transport is not None:

@@ -121,6 +121,9 @@ class Transport(Protocol):
         """Return whether ``shutdown`` was called."""
         ...
 
+    def announce_shutdown(self) -> None:
+        """Do the first half of ``shutdown``: calls raise ShuttingDown, but the peer learns nothing of it."""
+
     def shutdown(self) -> None:
         """End both directions: the peer receives what was sent, then the end."""
 

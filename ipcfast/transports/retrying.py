@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from ipcfast.errors import AddressNotFound, ChannelClosed
 from ipcfast.transports.address import Address
+from ipcfast.transports.waiting import remaining
 
 __all__ = [
     "LOOK_SECONDS",
@@ -30,11 +30,6 @@ LOOK_SECONDS = 0.05
 def longer_pause(pause: float) -> float:
     """Return how long to wait before the attempt after the next."""
     return min(2 * pause, RETRY_LONGEST_SECONDS)
-
-
-def remaining(deadline: float | None) -> float | None:
-    """Return the seconds left until a moment of the monotonic clock, None for ever."""
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def check_wanted(address: Address, is_given_up: Callable[[], bool]) -> None:

@@ -21,6 +21,17 @@ from tests.peers import HANG, Background, until_asleep
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=4 * HANG,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+    )
+
+
 class Ended(IpcChannel):
     """Notes what its state does with it."""
 
@@ -206,6 +217,71 @@ def test_a_signal_handler_may_shut_down_what_its_thread_waits_in() -> None:
         assert end.receive() is None
 
 
+def test_a_member_that_cannot_be_told_does_not_keep_the_others_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Deaf(Ended):
+        def _announce_end(self) -> None:
+            raise RuntimeError("cannot")
+
+    state = ShutdownState()
+    channels = [Deaf(state), Ended(state)]
+    state.shutdown()
+    assert [channel.count for channel in channels] == [1, 1]
+    (record,) = caplog.records
+    assert "told" in record.getMessage()
+
+
+# Forks while other threads hold what guards a state, and an operation that nobody in the child will end.
+FORKED = """
+import os, threading
+import ipcfast
+from ipcfast.channels import shutdown
+
+one, other = ipcfast.pair("thread")
+state = ipcfast.ShutdownState()
+channel = ipcfast.ThreadChannel("x", shutdown_state=state)
+held, leave = threading.Event(), threading.Event()
+
+def hold():
+    with state.begin_operation(), state._changed, shutdown._making_state:
+        held.set()
+        leave.wait(30)
+
+holding = threading.Thread(target=hold)
+holding.start()
+held.wait(30)
+operation = shutdown.Operation(state, 0)
+child = os.fork()
+if child == 0:
+    code = 1
+    try:
+        operation.end()    # of the parent's; begun by this thread
+        assert state.pending == 0
+        with state.begin_operation():
+            assert state.pending == 1
+        assert state.pending == 0
+        assert one.shutdown_state is not None
+        channel.shutdown()
+        assert state.is_shutdown()
+        state.drain(5)
+    except ipcfast.ChannelClosed:
+        code = 7    # the channel is the parent's
+    finally:
+        os._exit(code)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), state.pending, flush=True)
+leave.set()
+holding.join(30)
+print(state.pending, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
+    ended = run(FORKED)
+    assert (ended.returncode, ended.stdout) == (0, "7 1\n0\n"), ended.stderr
+
+
 # A host whose event loop ends first: its threads go on with the channels, as background threads do.
 OUTLIVING = """
 import asyncio, threading
@@ -248,13 +324,6 @@ print(state, flush=True)
 
 
 def test_threads_that_outlive_the_hosts_loop_end_without_a_word() -> None:
-    paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    ended = subprocess.run(
-        [sys.executable, "-c", OUTLIVING],
-        capture_output=True,
-        text=True,
-        timeout=4 * HANG,
-        env={**os.environ, "PYTHONPATH": paths},
-    )
+    ended = run(OUTLIVING)
     assert ended.stderr == ""
     assert (ended.returncode, ended.stdout) == (0, "<ShutdownState shut down, 0 pending>\n")

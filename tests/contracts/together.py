@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import threading
@@ -19,6 +20,7 @@ from ipcfast import (
     ChannelTimeout,
     Disconnected,
     IpcChannel,
+    IpcChannelError,
     IpcMessage,
     ShutdownState,
     ShuttingDown,
@@ -58,6 +60,27 @@ class Together(Channels):
             yield found
 
     # ---- ending together
+
+    def test_an_end_whose_peer_ends_first_knows_why(self) -> None:
+        """Both have the state: which of them it ends first must make no difference."""
+        for _ in range(5):
+            state = ShutdownState()
+            one, other = self.ends(shutdown_state=state)
+            told: list[object] = []
+
+            def end(channel: IpcChannel, told: list[object] = told, ends: Pair = (one, other)) -> None:
+                type(channel)._end_gracefully(channel)
+                for call in (lambda end: end.recv(HANG), lambda end: end.send_json(0, HANG)):
+                    for either in ends:
+                        with pytest.raises(IpcChannelError) as caught:
+                            call(either)
+                        told.append(caught.type)
+
+            with one, other:
+                for channel in (one, other):
+                    channel._end_gracefully = functools.partial(end, channel)  # type: ignore[method-assign]
+                state.shutdown()
+                assert told == [ShuttingDown] * 8
 
     @needs("addresses")
     @pytest.mark.parametrize("how", ["state", "channel"])

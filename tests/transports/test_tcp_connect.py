@@ -23,7 +23,7 @@ from ipcfast.errors import (
     IoError,
     PermissionDenied,
 )
-from ipcfast.transports import retrying, tcp_connect, tcp_names
+from ipcfast.transports import tcp_connect, tcp_names, waiting
 from ipcfast.transports.address import Address, parse_address
 from ipcfast.transports.contract import Options
 from ipcfast.transports.secret import ServerProof
@@ -408,7 +408,7 @@ def test_the_proof_has_the_time_that_the_answer_has(
     """Whatever other limits there are: the server takes a third of it to accept."""
     late = 0.0
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late, sleep=time.sleep)
-    for module in (tcp_connect, retrying):
+    for module in (tcp_connect, waiting):
         monkeypatch.setattr(module, "time", clock)
     opening = TcpOpening(address_of(server), Options(secret=SECRET))
     trying = Background(advance, opening, timeout, answer_timeout)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ipcfast.transports.waiting import SLICE_SECONDS, await_change, deadline_after
+from ipcfast.transports.waiting import SLICE_SECONDS, await_change, deadline_after, remaining
 from tests.peers import HANG, Background, until_asleep
 
 
@@ -72,3 +72,9 @@ def test_what_a_signal_handler_does_just_before_the_wait_is_seen() -> None:
                 assert await_change(changed, None)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_remains_is_never_negative() -> None:
+    assert remaining(None) is None
+    assert remaining(time.monotonic() - 1) == 0.0
+    assert 0 < (remaining(deadline_after(HANG)) or 0) <= HANG
