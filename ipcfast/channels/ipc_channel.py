@@ -22,7 +22,8 @@ from ipcfast.errors import (
 )
 from ipcfast.protocol.codec import codec_named
 from ipcfast.protocol.messages import IpcMessage
-from ipcfast.transports.contract import Transport
+from ipcfast.transports.contract import Transport, checked_timeout
+from ipcfast.transports.waiting import deadline_after
 
 __all__ = ["IpcChannel", "Peer"]
 
@@ -260,6 +261,9 @@ class IpcChannel(Forwarding, BackgroundReceiving):
     def wait_for_drain(self, timeout: float | None = None) -> None:
         """Wait until the calls that are under way on this side have returned (R23).
 
+        So has the handler that the loop of ``start_receiving`` is calling with a message, unless it is that
+        handler which calls this. Handlers that a ``MainThreadPump`` calls do not count.
+
         Most useful after ``shutdown``: then no new ones begin. What ``begin_operation`` of the state guards
         is waited for by ``ShutdownState.drain``.
 
@@ -269,8 +273,11 @@ class IpcChannel(Forwarding, BackgroundReceiving):
         Raises:
             ChannelTimeout: A call is still under way: a receive that waits, for instance.
         """
+        deadline = deadline_after(checked_timeout(timeout))
+        turn = self._turn_under_way()  # first: what is received from now on does not count
         if self._transport is not None:
             self._transport.drain(timeout)
+        self._await_turn(turn, deadline)
 
     _drain = wait_for_drain
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ipcfast.channels.handlers import call
 from ipcfast.channels.ipc_channel import IpcChannel
-from ipcfast.channels.receiving import call
 from ipcfast.errors import (
     ChannelClosed,
     ChannelTimeout,
@@ -46,9 +46,13 @@ class MainThreadPump:
                 root.after(20, tick)
 
     Any channel will do. Handlers run in the thread that calls ``pump``, and there alone; an exception of one
-    is logged (``ipcfast.channels.pump``) and keeps nothing from going on. After ``shutdown`` or ``close`` of
-    the channel, in whichever thread, no handler is called any more, also for messages that are queued (R88):
-    what they would touch may be gone. ``recv`` still gives those where the channel keeps them.
+    is logged (``ipcfast.channels.pump``) and keeps nothing from going on. Only what is no ``Exception``, as
+    after ``sys.exit()`` or Ctrl-C, comes out of ``pump``; the handlers behind it do not get that message.
+
+    After ``shutdown`` or ``close`` of the channel, in whichever thread, no handler is called any more, be it
+    the next one for the same message or one for messages that are queued (R88): what they would touch may be
+    gone. Only a handler that is running already may go on beside a shutdown in another thread. ``recv`` still
+    gives what is queued where the channel keeps it.
 
     Args:
         channel: What to receive from.
@@ -95,7 +99,7 @@ class MainThreadPump:
             batch = self._next()
             if batch is None:
                 return count
-            call(self._channel, *batch)
+            call(self._channel, *batch, logger, is_over=self._channel._has_ended_here)
             count += batch is not SKIPPED
             if deadline is not None and time.monotonic() >= deadline:
                 return count

@@ -7,9 +7,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 from ipcfast._native.stop import StoppableTimeout
+from ipcfast.channels.handlers import BytesHandler, BytesHandlers, MessageHandler, MessageHandlers, call
 from ipcfast.errors import (
     ChannelClosed,
     ChannelTimeout,
@@ -20,15 +21,11 @@ from ipcfast.errors import (
     ShuttingDown,
 )
 from ipcfast.protocol.messages import IpcMessage
+from ipcfast.transports.waiting import await_change, deadline_after
 
 __all__ = ["BackgroundReceiving"]
 
 logger = logging.getLogger(__name__)
-
-MessageHandlers = tuple[Callable[[IpcMessage], object], ...]
-BytesHandlers = tuple[Callable[[bytes], object], ...]
-MessageHandler = TypeVar("MessageHandler", bound=Callable[[IpcMessage], object])
-BytesHandler = TypeVar("BytesHandler", bound=Callable[[bytes], object])
 
 # One receive of the loop where it cannot be stopped, as of a channel that a user has written: after it the
 # thread looks whether it is still wanted.
@@ -68,16 +65,20 @@ class Receivable(Protocol):
 
 
 class Receiver:
-    """The handlers of one channel, and the thread that calls them."""
+    """The handlers of one channel, and the thread that calls them.
 
-    def __init__(self, channel: Receivable) -> None:
-        self.channel = channel
+    Only that thread keeps the channel: one that is dropped before or afterwards is closed at once.
+    """
+
+    def __init__(self) -> None:
         # Replaced, never changed: the loop reads them without a lock.
         self.message_handlers: MessageHandlers = ()
         self.bytes_handlers: BytesHandlers = ()
         self.thread: threading.Thread | None = None
         self.is_asked_to_stop = False
         self.timeout = TURN_SECONDS  # of the loop's receives
+        self.turns = 0  # that began or ended: odd while one is under way
+        self.drainers = 0  # threads that wait for the end of a turn
 
     # ---- from outside
 
@@ -90,7 +91,7 @@ class Receiver:
                 self.bytes_handlers = (*self.bytes_handlers, bytes_handler)
             self.poke()
 
-    def remove(self, handler: Callable[..., object]) -> None:
+    def remove(self, channel: Receivable, handler: Callable[..., object]) -> None:
         """Forget a handler; the loop stops when there is none any more."""
         with _changed:
             found = len(self.message_handlers) + len(self.bytes_handlers)
@@ -98,12 +99,12 @@ class Receiver:
             self.bytes_handlers = tuple(known for known in self.bytes_handlers if known != handler)
             left = len(self.message_handlers) + len(self.bytes_handlers)
             if left == found:
-                raise ValueError(f"remove_handler: {handler!r} is no handler of {self.channel!r}")
+                raise ValueError(f"remove_handler: {handler!r} is no handler of {channel!r}")
             if left == 0:
                 self.is_asked_to_stop = self.is_running()
             self.poke()
 
-    def start(self) -> None:
+    def start(self, channel: Receivable) -> None:
         """Run the loop, unless it runs; take back that it was asked to stop."""
         with _changed:
             if not self.message_handlers and not self.bytes_handlers:
@@ -111,15 +112,15 @@ class Receiver:
             self.is_asked_to_stop = False
             _changed.notify_all()
             if not self.is_running():
-                name = getattr(self.channel, "name", "")
-                self.thread = threading.Thread(target=self.run, name=f"ipcfast {name}", daemon=True)
+                name = f"ipcfast {getattr(channel, 'name', '')}"
+                self.thread = threading.Thread(target=self.run, args=[channel], name=name, daemon=True)
                 try:
                     self.thread.start()
                 except BaseException:
                     self.thread = None
                     raise
 
-    def stop(self, timeout: float | None) -> None:
+    def stop(self, channel: Receivable, timeout: float | None) -> None:
         """Ask the loop to stop and, unless it is the loop that asks, wait for it."""
         with _changed:
             thread = self.thread
@@ -129,15 +130,31 @@ class Receiver:
             if thread is threading.current_thread():
                 return
             self.poke()
-            bounded = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
-            if not _changed.wait_for(lambda: self.thread is not thread or not self.is_asked_to_stop, bounded):
-                raise ChannelTimeout(
-                    f"stop_receiving: {self.channel!r} is still in a handler, or connecting, after "
-                    f"{timeout:g} s; it stops afterwards"
-                )
+            deadline = deadline_after(timeout)
+            while self.thread is thread and self.is_asked_to_stop:
+                if not await_change(_changed, deadline):
+                    raise ChannelTimeout(
+                        f"stop_receiving: {channel!r} is still in a handler, or connecting, after "
+                        f"{timeout:g} s; it stops afterwards"
+                    )
             is_over = self.thread is not thread
         if is_over:
             thread.join()  # it has nothing left to do
+
+    def turn_under_way(self) -> int:
+        """Return the number of the turn that another thread is taking, for ``await_turn``; 0: none."""
+        return self.turns if self.turns % 2 and self.thread is not threading.current_thread() else 0
+
+    def await_turn(self, turn: int, deadline: float | None) -> None:
+        """Wait until that turn has ended."""
+        with _changed:
+            self.drainers += 1
+            try:
+                while turn and self.turns == turn and self.is_running():
+                    if not await_change(_changed, deadline):
+                        raise ChannelTimeout("wait_for_drain: a handler is still running")
+            finally:
+                self.drainers -= 1
 
     def poke(self) -> None:
         """With the lock held: make the loop come round, where its receive can be stopped."""
@@ -150,17 +167,17 @@ class Receiver:
 
     # ---- in the thread
 
-    def run(self) -> None:
+    def run(self, channel: Receivable) -> None:
         """Receive and call, until the channel ends or somebody asks to stop."""
         try:
-            self.channel._begin_receiving()
-            self.timeout = self.channel._stoppable(TURN_SECONDS)
+            channel._begin_receiving()
+            self.timeout = channel._stoppable(TURN_SECONDS)
             while self.is_wanted():
-                self.turn()
+                self.turn(channel)
         except (Disconnected, ShuttingDown, ChannelClosed):
             pass  # the end that every channel has
-        except Exception:
-            logger.exception("%r: receiving in the background has ended", self.channel)
+        except BaseException:  # an exit, too: in a thread that would be without a word
+            logger.exception("%r: receiving in the background has ended", channel)
         finally:
             with _changed:
                 self.leave()
@@ -189,56 +206,54 @@ class Receiver:
             if isinstance(self.timeout, StoppableTimeout) and not self.is_asked_to_stop:
                 self.timeout.reset()
 
-    def turn(self) -> None:
+    def turn(self, channel: Receivable) -> None:
         """Hand the next message over, or come back without one."""
+        self.turns += 1
         try:
-            self.take()
+            self.take(channel)
         except ChannelTimeout:
             self.come_round()
         except (SerializationError, MessageTooLarge) as error:
-            logger.warning("%r: a message was skipped: %s", self.channel, error)
+            logger.warning("%r: a message was skipped: %s", channel, error)
+        finally:
+            self.turns += 1
+            if self.drainers:  # who begins to wait now sees that the turn has ended
+                with _changed:
+                    _changed.notify_all()
 
-    def takes_messages(self) -> bool:
+    def takes_messages(self, channel: Receivable) -> bool:
         """Return whether to receive messages first: always, but where there are none and bytes are wanted."""
         if not self.bytes_handlers:
             return True
-        return bool(self.message_handlers) and "messages" in self.channel.capabilities
+        return bool(self.message_handlers) and "messages" in channel.capabilities
 
-    def take(self) -> None:
+    def take(self, channel: Receivable) -> None:
         """Receive a message, or the bytes that are in its place, and hand it over.
 
         Handlers may come and go while this waits. What has come for one that was the last of its kind is
         handed to it all the same: nothing is lost without a word.
         """
-        takes_messages, timeout = self.takes_messages(), self.timeout
+        takes_messages, timeout = self.takes_messages(channel), self.timeout
         for _ in range(REFUSALS_MAX):
             before = self.message_handlers if takes_messages else self.bytes_handlers
             if not before:
                 return  # the last one was removed: see who is left
             try:
                 if takes_messages:
-                    message: IpcMessage | bytes = self.channel.recv(timeout)
+                    message: IpcMessage | bytes = channel.recv(timeout)
                 else:
-                    message = self.channel.recv_bytes(timeout)
+                    message = channel.recv_bytes(timeout)
             except ReceiveFailed as error:
                 refusal = error
             else:
                 now = self.message_handlers if takes_messages else self.bytes_handlers
-                call(self.channel, now or before, message)
+                # An exit would end this thread alone, and leave the senders without anybody who takes.
+                call(channel, now or before, message, logger, survives=BaseException)
                 return
             takes_messages, timeout = not takes_messages, 0
             if not (self.message_handlers if takes_messages else self.bytes_handlers):
                 break
         raise refusal
-
-
-def call(channel: Receivable, handlers: tuple[Callable[[Any], object], ...], message: object) -> None:
-    """Call the handlers in order; what one raises concerns neither the others nor the loop."""
-    for handler in handlers:
-        try:
-            handler(message)
-        except Exception:
-            logger.exception("%r: handler %r failed", channel, handler)
 
 
 class BackgroundReceiving:
@@ -250,7 +265,8 @@ class BackgroundReceiving:
         """Have ``handler`` called with each message that ``start_receiving`` receives (R19).
 
         Several handlers are called one after the other, in the order in which they were given, with the very
-        same IpcMessage. What one raises is logged (``ipcfast.channels.receiving``); the loop goes on.
+        same IpcMessage. What one raises is logged (``ipcfast.channels.receiving``); the loop goes on, also
+        after ``sys.exit()``, which ends no program where it is called in a thread.
 
         Returns:
             The handler, so this may be used as a decorator.
@@ -278,7 +294,7 @@ class BackgroundReceiving:
         Raises:
             ValueError: It is no handler of this channel.
         """
-        self._made_receiver().remove(handler)
+        self._made_receiver().remove(cast("Receivable", self), handler)
 
     def start_receiving(self) -> None:
         """Receive in a daemon thread of this channel, and call the handlers there (R19, R95, R100).
@@ -297,7 +313,7 @@ class BackgroundReceiving:
         """
         if cast("Receivable", self).closed:
             raise ChannelClosed(f"{self!r} was closed; make a new one")
-        self._made_receiver().start()
+        self._made_receiver().start(cast("Receivable", self))
 
     def stop_receiving(self, timeout: float | None = None) -> None:
         """Stop what ``start_receiving`` started, and wait for the handler that runs.
@@ -314,7 +330,7 @@ class BackgroundReceiving:
             ChannelTimeout: It is still running, and stops afterwards.
         """
         if self._receiver is not None:
-            self._receiver.stop(timeout)
+            self._receiver.stop(cast("Receivable", self), timeout)
 
     def is_receiving(self) -> bool:
         """Return whether the thread of ``start_receiving`` runs."""
@@ -322,6 +338,15 @@ class BackgroundReceiving:
 
     def _begin_receiving(self) -> None:
         """Do what comes before the first receive, in the thread of the loop."""
+
+    def _turn_under_way(self) -> int:
+        """Return which message the loop is receiving or handing over, for ``_await_turn``."""
+        return 0 if self._receiver is None else self._receiver.turn_under_way()
+
+    def _await_turn(self, turn: int, deadline: float | None) -> None:
+        """Wait until that has been handed over, or raise ChannelTimeout."""
+        if self._receiver is not None:
+            self._receiver.await_turn(turn, deadline)
 
     def _stoppable(self, seconds: float) -> float:
         """Return a timeout for the loop's receives that can be stopped, or just these seconds."""
@@ -335,7 +360,7 @@ class BackgroundReceiving:
     def _made_receiver(self) -> Receiver:
         with _changed:
             if self._receiver is None:
-                self._receiver = Receiver(cast("Receivable", self))
+                self._receiver = Receiver()
             return self._receiver
 
 

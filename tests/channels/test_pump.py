@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -140,6 +141,7 @@ def test_exceptions_of_handlers_and_bad_messages_are_logged(
     until(lambda: pump.pump() >= 0 and len(seen) == 2)
     assert seen == [1, 2]
     assert [record.levelno for record in log.records] == [logging.ERROR, logging.WARNING, logging.ERROR]
+    assert {record.name for record in log.records} == {"ipcfast.channels.pump"}
 
 
 def test_a_nested_loop_does_not_enter_a_handler_twice() -> None:
@@ -179,6 +181,53 @@ def test_nothing_is_handled_after_the_end(pair: Pair, ending: str, where: str) -
     assert pump.pump() == 0
     assert pump.has_ended
     assert seen == [0][: len(seen)]
+
+
+@pytest.mark.parametrize("ending", ["shutdown", "close"])
+def test_the_next_handler_is_not_called_after_the_end(pair: Pair, ending: str) -> None:
+    one, other = pair
+    other.on_message(lambda message: getattr(other, ending)())
+    other.on_message(lambda message: pytest.fail("too late"))
+    pump = MainThreadPump(other)
+    one.send_json(1)
+    until(lambda: pump.pump() == 1)
+    assert pump.has_ended
+
+
+def test_all_handlers_get_the_last_message_of_a_peer_that_has_left(pair: Pair) -> None:
+    one, other = pair
+    seen: list[object] = []
+
+    def find_the_end(message: IpcMessage) -> None:
+        assert other.receive(HANG) is None
+
+    other.on_message(find_the_end)
+    other.on_message(lambda message: seen.append(message.data))
+    pump = MainThreadPump(other)
+    one.send_json(1)
+    one.close()
+    until(lambda: pump.pump() >= 0 and pump.has_ended)
+    assert seen == [1]
+
+
+def test_an_exit_goes_to_the_host_and_the_pump_stays_usable(log: pytest.LogCaptureFixture) -> None:
+    channel = DccIpcChannel("host")
+    seen: list[object] = []
+
+    @channel.on_message
+    def leave(message: IpcMessage) -> None:
+        if message.data == 1:
+            sys.exit(5)
+
+    channel.on_message(lambda message: seen.append(message.data))
+    pump = MainThreadPump(channel)
+    for number in (1, 2):
+        channel.send_json(number)
+    with pytest.raises(SystemExit):
+        pump.pump()
+    assert pump.pump() == 1
+    assert seen == [2]
+    assert log.records == []
 
 
 def test_nothing_queued_is_handled_after_the_shutdown_of_a_host() -> None:

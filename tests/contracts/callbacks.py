@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from queue import Queue
 from typing import Any
@@ -25,7 +27,7 @@ from ipcfast import (
     ShuttingDown,
 )
 from tests.contracts.channels import Channels, Pair
-from tests.peers import HANG, ROOT, Background, until
+from tests.peers import HANG, ROOT, Background, until, until_asleep
 
 __all__ = ["Callbacks"]
 
@@ -175,6 +177,72 @@ class Callbacks(Channels):
             assert "failing" in record.getMessage()
             assert record.exc_info is not None
             assert "the handler's own" in str(record.exc_info[1])
+
+    def test_an_exit_of_a_handler_is_logged_and_the_loop_goes_on(
+        self, pair: Pair, log: pytest.LogCaptureFixture
+    ) -> None:
+        one, other = pair
+        after: Queue[Any] = Queue()
+        other.on_message(lambda message: sys.exit(message.data))
+        other.on_message(after.put)
+        other.start_receiving()
+        for number in range(3):
+            one.send_json(number)
+        assert [after.get(timeout=HANG).data for _ in range(3)] == [0, 1, 2]
+        assert other.is_receiving()
+        assert [record.exc_info[0] for record in log.records if record.exc_info] == [SystemExit] * 3
+
+    def test_a_channel_with_handlers_ends_when_it_is_dropped(self) -> None:
+        one, other = self.ends()
+        seen: Queue[Any] = Queue()
+        other.on_message(seen.put)
+        other.start_receiving()
+        one.send_json(1)
+        assert seen.get(timeout=HANG).data == 1
+        other.stop_receiving()
+        watch = weakref.ref(other)
+        gc.disable()  # its end must not wait for the collector
+        try:
+            del other
+            assert watch() is None
+            with one, pytest.raises(Disconnected):
+                one.recv(HANG)
+        finally:
+            gc.enable()
+
+    def test_draining_waits_for_the_handler_that_runs(self, pair: Pair) -> None:
+        one, other = pair
+        entered, leave = threading.Event(), threading.Event()
+        left: list[bool] = []
+
+        @other.on_message
+        def handler(message: IpcMessage) -> None:
+            entered.set()
+            leave.wait(HANG)
+            if message.data == "the last":
+                other.wait_for_drain(HANG)  # not for itself
+                other.shutdown_state.drain(HANG)
+            left.append(True)
+
+        other.start_receiving()
+        for text in ("first", "the last"):
+            one.send_json(text)
+            assert entered.wait(HANG)
+            if text == "the last":
+                other.shutdown()
+            for drain in (other.wait_for_drain, other.shutdown_state.drain):
+                for timeout in (0, 0.01):
+                    with pytest.raises(ChannelTimeout):
+                        drain(timeout)
+            draining = Background(other.wait_for_drain, HANG)
+            until_asleep(os.getpid(), draining.native_id)
+            entered.clear()
+            assert not left
+            leave.set()
+            draining.result()  # the next message that the loop waits for does not count
+            assert left == [True]
+            left.clear()
+            leave.clear()
 
     def test_what_is_no_message_is_logged_and_skipped(
         self, pair: Pair, arrived: Queue[Any], log: pytest.LogCaptureFixture
