@@ -25,6 +25,7 @@ CHANNEL = [
     *SOCKET,
     "buffer",
     "channel",
+    "latency",
     "metrics",
     "posix/park",
     "posix/lock",
@@ -63,6 +64,8 @@ PROCESS = [
     PROCESSES,
 ]
 QUEUE = [
+    "latency",
+    "metrics",
     "posix/descriptor",
     "posix/lock",
     "posix/os_error",
@@ -80,7 +83,7 @@ CAPABILITIES = {
     "stop": ["posix/descriptor", "posix/os_error", DOORBELL],
     "c_streams": [],
     "frame": [*FRAME, "frame_splitter"],
-    "sending": ["metrics", "posix/park"],
+    "sending": ["latency", "metrics", "posix/park"],
     "receiving": CHANNEL,
     "long_body": CHANNEL,
     "message_channel": CHANNEL,

@@ -61,6 +61,7 @@ ipcf_channel *end_of_ring(ipcf_stream *control, ipcf_ring_segment *segment,
         ipcf_ring_channel_init(ring, control, segment, &options, &error);
     if (status != IPCF_OK)
         fail("ring_channel_init", status);
+    ipcf_ring_channel_use_times(ring);
     return &ring->base;
 }
 
@@ -74,6 +75,7 @@ ipcf_channel *end_of_stream(ipcf_stream *stream)
         status = ipcf_channel_watch_peer(&channel->base, &error);
     if (status != IPCF_OK)
         fail("stream_channel_init", status);
+    ipcf_stream_channel_use_times(channel);
     return &channel->base;
 }
 

@@ -2,8 +2,9 @@
  * libFuzzer entry for one frame decoder (FUZZ_FRAMING): any chunking of any input gives the same events, and so does
  * the splitter.
  *
- * The first byte of the input chooses options: bits 0-2 the limit, bit 3 skip_noise; the rest is the stream. The corpus
- * is the specification's vectors in this form. Each call of the decoder sees its data right before an unmapped page.
+ * The first byte of the input chooses options: bits 0-2 the limit, bit 3 skip_noise, bit 4 takes_times; the rest is the
+ * stream. The corpus is the specification's vectors in this form. Each call of the decoder sees its data right before
+ * an unmapped page.
  */
 #include "tests/splitter_driver.h"
 
@@ -16,6 +17,7 @@ static splitter_driver splitter;
 static void begin(frame_driver *driver, uint8_t options)
 {
     driver_init(driver, FUZZ_FRAMING, limits[options & 7], (options & 8) != 0);
+    driver->decoder.takes_times = (options & 16) != 0;
 }
 
 /* Piece sizes that depend on the input, so that a failure is found again. */
@@ -32,6 +34,7 @@ static void check_pieces(uint8_t options, const uint8_t *stream, size_t size,
     begin(&pieces, options);
     pieces.keeps_skipped = keeps_skipped;
     splitter_begin(&splitter, FUZZ_FRAMING, limits[options & 7], (options & 8) != 0);
+    splitter.splitter.decoder.takes_times = (options & 16) != 0;
     splitter.uses_runs = !keeps_skipped;
     for (size_t at = 0; at < size;) {
         size_t piece = next_piece(&state, longest);

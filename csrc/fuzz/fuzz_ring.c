@@ -51,7 +51,7 @@ static ipcf_status claim_due(uint64_t size)
 static ipcf_status produce(void)
 {
     uint32_t size = (uint32_t)argument(2) % (ipcf_ring_record_max(capacity) + 1);
-    uint8_t kind = (uint8_t)(argument(1) % 0xff), flags = argument(1) & 3u;
+    uint8_t kind = (uint8_t)(argument(1) % 0xff), flags = argument(1) & 7u;
     uint8_t *payload = NULL;
     ipcf_status due = claim_due(size);
     ipcf_status status = ipcf_ring_claim(&play.producer, size, &payload, NULL);
@@ -86,7 +86,7 @@ static ipcf_status consume(void)
     if (status != IPCF_OK)
         return status;
     CHECK(is_inside(record.data, record.size));
-    CHECK(record.size <= ipcf_ring_record_max(capacity) && record.flags <= 3);
+    CHECK(record.size <= ipcf_ring_record_max(capacity) && record.flags <= 7);
     CHECK_OK(ipcf_ring_peek(&play.consumer, &again, NULL));
     CHECK(again.data == record.data && again.size == record.size);
     if (play.is_honest) {
@@ -174,6 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     play = (script){.at = data, .end = data + size, .is_honest = true};
     CHECK_OK(ipcf_ring_attach_producer(&play.producer, memory, capacity, NULL));
     CHECK_OK(ipcf_ring_attach_consumer(&play.consumer, memory, capacity, NULL));
+    play.consumer.known_flags |= IPCF_RING_TIMED;
     while (play.at < play.end)
         if (step() == IPCF_CORRUPT) {
             CHECK(!play.is_honest);

@@ -34,72 +34,13 @@
 
 #include "ipcf/atomic.h"
 #include "ipcf/buffer.h"
+#include "ipcf/channel_terms.h"
 #include "ipcf/doorbell.h"
-#include "ipcf/frame.h"
 #include "ipcf/lock.h"
 #include "ipcf/metrics.h"
 #include "ipcf/park.h"
-#include "ipcf/spin.h"
 #include "ipcf/stop.h"
 #include "ipcf/stream.h"
-
-typedef enum ipcf_channel_state {
-    IPCF_STATE_OPEN = 0,
-    IPCF_STATE_SHUT_DOWN = 1, /* by shut_down or announce_end here */
-    IPCF_STATE_BROKEN = 2,    /* the peer broke the protocol */
-    IPCF_STATE_CLOSED = 3,
-    IPCF_STATE_FORKED = 4 /* this is a child of the process that opened the channel */
-} ipcf_channel_state;
-
-/* How the peer left: tells an orderly end from a death. */
-typedef enum ipcf_ending {
-    IPCF_ENDING_NONE = 0,    /* it is still there, as far as we know */
-    IPCF_ENDING_GOODBYE = 1, /* it said goodbye */
-    /* hang-up without goodbye on a wire that has one, or its process ended */
-    IPCF_ENDING_DIED = 2,
-    IPCF_ENDING_UNKNOWN = 3 /* hang-up on a wire without goodbye */
-} ipcf_ending;
-
-typedef struct ipcf_channel_options {
-    ipcf_framing framing; /* of sending; SNIFF is not allowed here */
-    bool sniff;           /* receive: let the first byte decide (stream only) */
-    /* stream only, lines and content-length: bytes that belong to no frame (frame.h) do
-     * not end the channel, but are received as messages of kind IPCF_KIND_NOISE, in
-     * pieces of at most IPCF_NOISE_PIECE_MAX bytes that end with their line */
-    bool skip_noise;
-    uint64_t message_limit;    /* bytes of one received body */
-    uint64_t read_ahead_limit; /* bytes taken in while a send waits for room */
-    uint64_t spin_ns;          /* 0: sleep at once */
-} ipcf_channel_options;
-
-#define IPCF_CHANNEL_OPTIONS_DEFAULT                                                   \
-    (ipcf_channel_options)                                                             \
-    {                                                                                  \
-        .framing = IPCF_FRAMING_LENGTH, .sniff = false, .skip_noise = false,           \
-        .message_limit = UINT64_C(64) << 20, .read_ahead_limit = UINT64_C(128) << 20,  \
-        .spin_ns = IPCF_SPIN_DEFAULT_NS                                                \
-    }
-
-/* The message at the head of the receiving direction. */
-typedef struct ipcf_message {
-    uint64_t size; /* bytes of body */
-    /* the whole body, valid until finish or leave; NULL: fetch it with read_body */
-    const uint8_t *data;
-    /* data == NULL: bytes that earlier read_body calls have already delivered */
-    uint64_t received;
-    uint8_t kind; /* ipcf_kind */
-} ipcf_message;
-
-/* How long a first attempt to receive, which holds the caller's locks (the GIL), may
- * take. */
-typedef enum ipcf_look {
-    IPCF_LOOK_ONCE = 0,
-    /* for about 1 us, where the peer surely runs on another CPU */
-    IPCF_LOOK_BRIEFLY = 1,
-    /* and where it surely runs on this one, give the CPU away once: for a caller that
-     * nobody waits for */
-    IPCF_LOOK_AND_YIELD = 2
-} ipcf_look;
 
 /* ---- the common part of every channel -------------------------------------------- */
 
@@ -146,7 +87,8 @@ struct ipcf_channel {
     ipcf_stream stream;          /* carries the messages, or only the hang-up (ring) */
     ipcf_handle peer_process;    /* IPCF_NO_HANDLE: not watched */
     ipcf_peer peer;
-    bool peer_is_here;  /* same process: its CPU says nothing, and it needs the GIL */
+    bool peer_is_here; /* same process: its CPU says nothing, and it needs the GIL */
+    bool is_timed; /* some messages tell when they were sent: agreed with the peer */
     ipcf_doorbell wake; /* rung by close and shut_down, never cleared */
     uint64_t message_limit;
     uint64_t read_ahead_limit;
@@ -168,6 +110,8 @@ struct ipcf_channel {
     ipcf_atomic_u32 end_was_received; /* 1: receiving has given DISCONNECTED */
     ipcf_atomic_u32 callers;          /* between call_begins and call_ends */
     ipcf_park idle;                   /* where ipcf_channel_drain sleeps */
+    uint64_t head_sent_ns; /* what the message at the head tells; 0: nothing */
+    ipcf_latency latency;
 };
 
 #define IPCF_NO_MESSAGE UINT64_MAX
@@ -204,7 +148,7 @@ static inline bool ipcf_channel_is_over(const ipcf_channel *channel)
 static inline void ipcf_channel_read_metrics(const ipcf_channel *channel,
                                              ipcf_metrics *metrics)
 {
-    ipcf_metrics_read(&channel->sent, &channel->received, metrics);
+    ipcf_metrics_read(&channel->sent, &channel->received, &channel->latency, metrics);
 }
 
 /* ---- sending --------------------------------------------------------------------- */

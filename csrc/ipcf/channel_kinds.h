@@ -68,6 +68,24 @@ static inline bool ipcf_channel_has_ended(const ipcf_channel *channel)
 ipcf_status ipcf_channel_keep_rest(ipcf_channel *channel, const void *rest, size_t size,
                                    ipcf_status status, ipcf_error *error);
 
+/* Whether the next message sent, or the one so many behind it, tells its time where that
+ * is agreed on (is_timed). The send lock is held. */
+static inline bool ipcf_channel_is_sampled(const ipcf_channel *channel, size_t behind)
+{
+    /* relaxed: as in ipcf_count */
+    return ipcf_latency_is_sampled(ipcf_load_relaxed(&channel->sent.messages) + behind);
+}
+
+/* The message at the head is done with: count it. The receive lock is held. */
+static inline void ipcf_channel_count_received(ipcf_channel *channel, uint64_t size)
+{
+    ipcf_count_message(&channel->received, size);
+    if (IPCF_UNLIKELY(channel->head_sent_ns != 0)) {
+        ipcf_latency_note_since(&channel->latency, channel->head_sent_ns);
+        channel->head_sent_ns = 0;
+    }
+}
+
 /* The begun send has been finished: count it. The send lock is held. */
 static inline void ipcf_channel_count_unsent(ipcf_channel *channel)
 {

@@ -45,6 +45,13 @@ static uint64_t read_u64le(const uint8_t *bytes)
     return value;
 }
 
+/* Handshakes and goodbyes have no time. */
+static bool is_time_flag(const ipcf_frame_decoder *decoder, const uint8_t *data)
+{
+    return decoder->takes_times && data[4] == IPCF_FRAME_TIMED &&
+           data[3] <= IPCF_KIND_BYTES;
+}
+
 static ipcf_status decode_length(const ipcf_frame_decoder *decoder, const uint8_t *data,
                                  size_t size, ipcf_frame *frame, ipcf_error *error)
 {
@@ -58,7 +65,9 @@ static ipcf_status decode_length(const ipcf_frame_decoder *decoder, const uint8_
                   {"flags", 0},
                   {"reserved", 0}};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0] && i < size; i++) {
-        if (i == 3 ? !kind_is_known(data[i]) : data[i] != fields[i].due)
+        if (i == 3 ? kind_is_known(data[i]) : data[i] == fields[i].due)
+            continue;
+        if (i != 4 || !is_time_flag(decoder, data))
             return ipcf_frame_bad(error, fields[i].name, fields[i].due, data[i]);
     }
     if (size < LENGTH_HEADER_SIZE)
@@ -71,7 +80,13 @@ static ipcf_status decode_length(const ipcf_frame_decoder *decoder, const uint8_
     frame->kind = data[3];
     frame->flags = data[4];
     frame->cpu = (uint16_t)(data[6] | data[7] << 8);
-    return ipcf_frame_tell(decoder, frame, LENGTH_HEADER_SIZE, length, error);
+    if (IPCF_LIKELY(data[4] == 0))
+        return ipcf_frame_tell(decoder, frame, LENGTH_HEADER_SIZE, length, error);
+    if (size < LENGTH_HEADER_SIZE + IPCF_FRAME_TIME_SIZE)
+        return IPCF_AGAIN;
+    frame->sent_ns = read_u64le(data + LENGTH_HEADER_SIZE);
+    return ipcf_frame_tell(decoder, frame, LENGTH_HEADER_SIZE + IPCF_FRAME_TIME_SIZE,
+                           length, error);
 }
 
 static ipcf_status decode_u32be(const ipcf_frame_decoder *decoder, const uint8_t *data,
@@ -163,6 +178,12 @@ size_t ipcf_frame_decode_run(const ipcf_frame_decoder *decoder, const uint8_t *d
 
 /* ---- encoding -------------------------------------------------------------------- */
 
+static void write_u64le(uint64_t value, uint8_t *bytes)
+{
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
 static size_t write_length_header(uint8_t kind, uint16_t cpu, uint64_t size,
                                   uint8_t *header)
 {
@@ -173,8 +194,7 @@ static size_t write_length_header(uint8_t kind, uint16_t cpu, uint64_t size,
     header[4] = header[5] = 0;
     header[6] = (uint8_t)cpu;
     header[7] = (uint8_t)(cpu >> 8);
-    for (size_t i = 0; i < 8; i++)
-        header[8 + i] = (uint8_t)(size >> (8 * i));
+    write_u64le(size, header + 8);
     return LENGTH_HEADER_SIZE;
 }
 
@@ -230,6 +250,13 @@ size_t ipcf_frame_header(ipcf_framing framing, uint8_t kind, uint16_t cpu,
     if (framing == IPCF_FRAMING_U32BE)
         return write_u32be_header(size, header);
     return write_content_length_header(size, header);
+}
+
+size_t ipcf_frame_add_time(uint8_t *header, uint64_t sent_ns)
+{
+    header[4] |= IPCF_FRAME_TIMED;
+    write_u64le(sent_ns, header + LENGTH_HEADER_SIZE);
+    return LENGTH_HEADER_SIZE + IPCF_FRAME_TIME_SIZE;
 }
 
 size_t ipcf_frame_trailer(ipcf_framing framing, uint8_t *trailer)

@@ -54,14 +54,17 @@ typedef enum ipcf_kind {
  *                                 and then 0x01)
  *   2  u8  version    1
  *   3  u8  kind       ipcf_kind
- *   4  u8  flags      0; unknown bits are BAD_FRAME
+ *   4  u8  flags      0, or IPCF_FRAME_TIMED where the decoder takes_times; other bits are BAD_FRAME
  *   5  u8  reserved   0
  *   6  u16 cpu        the CPU the sender ran on, 0xFFFF unknown: a hint for the waiting side, never trusted for more
- *   8  u64 length     bytes of body */
+ *   8  u64 length     bytes of body
+ *  16  u64 time       only with IPCF_FRAME_TIMED: of ipcf_clock_ns, when the send began */
 #define IPCF_FRAME_MAGIC_0 0xF1
 #define IPCF_FRAME_MAGIC_1 0x9C
 #define IPCF_FRAME_VERSION 1
 #define IPCF_FRAME_CPU_UNKNOWN 0xFFFF
+#define IPCF_FRAME_TIMED 1
+#define IPCF_FRAME_TIME_SIZE 8
 /* Room for the longest header that any encoder here writes. */
 #define IPCF_FRAME_HEADER_MAX 48
 /* Longest header line and longest header block of content-length that is accepted. */
@@ -75,10 +78,11 @@ typedef struct ipcf_frame_decoder {
     ipcf_framing framing;
     /* content-length and lines: lines that cannot start a frame are NOISE, not an error */
     bool skip_noise;
-    bool skipping;   /* inside an oversized line */
-    bool in_noise;   /* inside a line that is noise */
-    bool in_body;    /* lines: more than white space has been seen of this line */
-    bool has_length; /* content-length: the header was seen in this block */
+    bool takes_times; /* length: IPCF_FRAME_TIMED was agreed on; set after init */
+    bool skipping;    /* inside an oversized line */
+    bool in_noise;    /* inside a line that is noise */
+    bool in_body;     /* lines: more than white space has been seen of this line */
+    bool has_length;  /* content-length: the header was seen in this block */
     /* content-length: what the next byte may be; frame.c names the values */
     uint8_t phase;
     uint8_t digits;      /* content-length: how many were seen */
@@ -105,6 +109,7 @@ typedef struct ipcf_frame {
     uint8_t kind; /* ipcf_kind */
     uint8_t flags;
     uint16_t cpu;
+    uint64_t sent_ns; /* IPCF_FRAME_TIMED: as the peer says, which may be anything */
 } ipcf_frame;
 
 /* A whole frame, or what else ipcf_frame_splitter_next finds. */
@@ -163,6 +168,9 @@ void ipcf_frame_consumed(ipcf_frame_decoder *decoder, size_t size);
  * returns 0. */
 size_t ipcf_frame_header(ipcf_framing framing, uint8_t kind, uint16_t cpu,
                          uint64_t size, uint8_t *header, ipcf_status *status);
+/* Make the header that was just written, of a message with the own framing, tell its
+ * time. Returns the new size. */
+size_t ipcf_frame_add_time(uint8_t *header, uint64_t sent_ns);
 /* What follows the body: "\n" (1) for lines, else nothing (0). */
 size_t ipcf_frame_trailer(ipcf_framing framing, uint8_t *trailer);
 /* Whether a body arrives on this framing as it was: a line must hold no '\n', not end

@@ -9,8 +9,19 @@ static uint64_t sum(const ipcf_atomic_u64 *one, const ipcf_atomic_u64 *other)
     return ipcf_load_relaxed(one) + ipcf_load_relaxed(other);
 }
 
+void ipcf_metrics_read_latency(const ipcf_latency *latency, ipcf_metrics *metrics)
+{
+    ipcf_latency_summary summary;
+    ipcf_latency_read(latency, &summary);
+    metrics->timed = summary.count;
+    metrics->latency_sum_ns = summary.sum_ns;
+    metrics->latency_p50_ns = summary.p50_ns;
+    metrics->latency_p90_ns = summary.p90_ns;
+    metrics->latency_p99_ns = summary.p99_ns;
+}
+
 void ipcf_metrics_read(const ipcf_counters *sent, const ipcf_counters *received,
-                       ipcf_metrics *metrics)
+                       const ipcf_latency *latency, ipcf_metrics *metrics)
 {
     /* relaxed: pairs with nothing, see metrics.h */
     *metrics = (ipcf_metrics){
@@ -23,6 +34,7 @@ void ipcf_metrics_read(const ipcf_counters *sent, const ipcf_counters *received,
         .wake_ups = sum(&sent->wake_ups, &received->wake_ups),
         .peak_queue = ipcf_load_relaxed(&received->peak_queue),
     };
+    ipcf_metrics_read_latency(latency, metrics);
 }
 
 void ipcf_count_error(ipcf_counters *counters)

@@ -13,7 +13,7 @@
 #ifndef IPCF_METRICS_H
 #define IPCF_METRICS_H
 
-#include "ipcf/atomic.h"
+#include "ipcf/latency.h"
 #include "ipcf/status.h"
 
 /* One direction. */
@@ -45,10 +45,16 @@ typedef struct ipcf_metrics {
      * once. Known is what one look at the ring, or one read from the stream, found; it
      * counts as it is received. */
     uint64_t peak_queue;
+    /* received messages that told when their send began, and how long they took until
+     * they were done with (latency.h); 0 where none did */
+    uint64_t timed;
+    uint64_t latency_sum_ns, latency_p50_ns, latency_p90_ns, latency_p99_ns;
 } ipcf_metrics;
 
 void ipcf_metrics_read(const ipcf_counters *sent, const ipcf_counters *received,
-                       ipcf_metrics *metrics);
+                       const ipcf_latency *latency, ipcf_metrics *metrics);
+/* The last five alone. */
+void ipcf_metrics_read_latency(const ipcf_latency *latency, ipcf_metrics *metrics);
 
 /* ---- counting; the direction's lock is held -------------------------------------- */
 

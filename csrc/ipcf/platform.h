@@ -44,11 +44,14 @@ typedef pthread_cond_t ipcf_os_condition;
 #define IPCF_UNLIKELY(condition) (condition)
 #define IPCF_MUST_CHECK _Check_return_
 #define IPCF_PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T0)
+#define IPCF_RARELY_CALLED __declspec(noinline)
 #else
 #define IPCF_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define IPCF_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define IPCF_MUST_CHECK __attribute__((warn_unused_result))
 #define IPCF_PREFETCH(address) __builtin_prefetch(address)
+/* Kept out of its callers, which it would make slower. */
+#define IPCF_RARELY_CALLED __attribute__((noinline, cold))
 #endif
 
 /* Under ThreadSanitizer some system calls are replaced by others (vfork by fork). */

@@ -247,6 +247,9 @@ ipcf_status ipcf_queue_try_push(ipcf_queue *queue, const ipcf_queue_item *item)
     ipcf_store_relaxed(&slot->label, item->size << 8 | item->kind);
     if (item->size != 0)
         ipcf_add_relaxed(&queue->pushed_size, item->size);
+    if (IPCF_UNLIKELY(ipcf_latency_is_sampled(position)))
+        ipcf_store_relaxed(&slot->sent_ns,
+                           item->sent_ns != 0 ? item->sent_ns : ipcf_clock_ns());
     /* release: pairs with the load in ipcf_queue_try_pop */
     ipcf_store_release(&slot->turn, empty_turn(queue, position) + 1);
     /* relaxed: a hint how to wait for the next item */
@@ -288,6 +291,19 @@ static void tell_senders(ipcf_queue *queue)
         ipcf_park_wake_sleepers(&senders->park, true);
 }
 
+/* What lies in the slot; void unless position is still the head afterwards. */
+static inline ipcf_queue_item item_of(const ipcf_queue_slot *slot, uint64_t position)
+{
+    /* relaxed: after the acquire of turn */
+    uint64_t label = ipcf_load_relaxed(&slot->label);
+    uint64_t pointer = ipcf_load_relaxed(&slot->pointer);
+    uint64_t sent_ns = 0;
+    if (IPCF_UNLIKELY(ipcf_latency_is_sampled(position)))
+        sent_ns = ipcf_load_relaxed(&slot->sent_ns);
+    return (ipcf_queue_item){(void *)(uintptr_t)pointer, label >> 8, (uint8_t)label,
+                             sent_ns};
+}
+
 ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_size,
                                ipcf_queue_item *item)
 {
@@ -304,11 +320,7 @@ ipcf_status ipcf_queue_try_pop(ipcf_queue *queue, uint8_t kind, uint64_t max_siz
                 return status;
             continue;
         }
-        /* relaxed: after the acquire; void unless head is still the same */
-        uint64_t label = ipcf_load_relaxed(&slot->label);
-        uint64_t pointer = ipcf_load_relaxed(&slot->pointer);
-        *item =
-            (ipcf_queue_item){(void *)(uintptr_t)pointer, label >> 8, (uint8_t)label};
+        *item = item_of(slot, head);
         bool is_wanted = (item->kind == kind || kind == IPCF_QUEUE_ANY_KIND) &&
                          item->size <= max_size;
         uint64_t before = head;

@@ -74,13 +74,16 @@ typedef struct ipcf_queue_item {
     void *pointer;
     uint64_t size; /* for max_size of try_pop, up to IPCF_QUEUE_SIZE_MAX */
     uint8_t kind;
+    /* when its send began. try_push: 0 is now; try_pop: 0 for those that are not timed
+     * (latency.h) */
+    uint64_t sent_ns;
 } ipcf_queue_item;
 
 typedef struct ipcf_queue_slot {
     ipcf_atomic_u64 turn;
     ipcf_atomic_u64 pointer;
-    ipcf_atomic_u64 label; /* size << 8 | kind */
-    uint64_t padding;
+    ipcf_atomic_u64 label;   /* size << 8 | kind */
+    ipcf_atomic_u64 sent_ns; /* of positions that are timed; else anything */
 } ipcf_queue_slot;
 
 _Static_assert(sizeof(ipcf_queue_slot) == 32, "a slot must not lie across two lines");
@@ -122,6 +125,7 @@ typedef struct ipcf_queue {
     ipcf_atomic_u64 popped_size;
     ipcf_atomic_u64 discarded_size, discarded; /* popped, but not received */
     ipcf_queue_side senders;
+    ipcf_latency latency; /* of items that were received */
 } ipcf_queue;
 
 typedef enum ipcf_queue_bell {
@@ -190,6 +194,13 @@ uint64_t ipcf_queue_peak(const ipcf_queue *queue);
  * the same. Errors are the caller's to count. Messages are told by the positions. */
 void ipcf_queue_read_metrics(const ipcf_queue *outbound, const ipcf_queue *inbound,
                              ipcf_metrics *metrics);
+/* The item was popped, and has been received. */
+static inline void ipcf_queue_count_received(ipcf_queue *queue,
+                                             const ipcf_queue_item *item)
+{
+    if (IPCF_UNLIKELY(item->sent_ns != 0))
+        ipcf_latency_note_since(&queue->latency, item->sent_ns);
+}
 /* The item was popped in order to throw it away: it has not been received. */
 void ipcf_queue_count_discarded(ipcf_queue *queue, const ipcf_queue_item *item);
 

@@ -31,4 +31,5 @@ void ipcf_queue_read_metrics(const ipcf_queue *outbound, const ipcf_queue *inbou
                     ipcf_load_relaxed(&receivers->wake_ups),
         .peak_queue = ipcf_queue_peak(inbound),
     };
+    ipcf_metrics_read_latency(&inbound->latency, metrics);
 }

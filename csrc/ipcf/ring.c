@@ -107,6 +107,7 @@ ipcf_status ipcf_ring_attach_consumer(ipcf_ring_consumer *consumer, void *memory
         .shared = shared,
         .data = (const uint8_t *)memory + sizeof(ipcf_ring_shared),
         .capacity = capacity,
+        .known_flags = IPCF_RING_MORE | IPCF_RING_CONTINUED,
         .cpu = IPCF_CPU_UNKNOWN,
     };
     return IPCF_OK;
@@ -261,7 +262,7 @@ static ipcf_status check_header(const ipcf_ring_consumer *consumer, uint64_t hea
     uint64_t size = header & UINT32_MAX;
     bool is_padding = (header >> 32 & 0xffu) == PADDING_KIND;
     *stride = stride_of(size);
-    if (header >> 42 != 0)
+    if ((header >> 40 & ~consumer->known_flags) != 0)
         return ipcf_fail(error, IPCF_CORRUPT, "record flags", 0, header >> 40);
     if (*stride > published)
         return ipcf_fail(error, IPCF_CORRUPT, "record size", published, size);

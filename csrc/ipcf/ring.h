@@ -33,6 +33,9 @@
 /* Record flags. */
 #define IPCF_RING_MORE 1u      /* the message goes on in the next record */
 #define IPCF_RING_CONTINUED 2u /* this record goes on with a message */
+/* the payload begins with 8 bytes that tell when the message was sent; where agreed */
+#define IPCF_RING_TIMED 4u
+#define IPCF_RING_TIME_SIZE ((uint32_t)sizeof(uint64_t))
 
 #define IPCF_RING_PAD(from, to) uint8_t pad_##from[(to) - (from)]
 
@@ -87,6 +90,7 @@ typedef struct ipcf_ring_consumer {
     uint64_t cached_tail;   /* the producer's, as last loaded and checked */
     uint64_t peeked_stride; /* of the record that peek gave; 0: none */
     uint64_t run;           /* for the caller to count with: 0 at each new tail */
+    uint64_t known_flags;   /* MORE and CONTINUED; the caller adds TIMED */
     uint32_t cpu;
 } ipcf_ring_consumer;
 

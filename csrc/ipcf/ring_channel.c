@@ -56,6 +56,12 @@ ipcf_status ipcf_ring_channel_init(ipcf_ring_channel *channel, ipcf_stream *cont
     return IPCF_OK;
 }
 
+void ipcf_ring_channel_use_times(ipcf_ring_channel *channel)
+{
+    channel->base.is_timed = true;
+    channel->in.known_flags |= IPCF_RING_TIMED;
+}
+
 /* A sender and a receiver may both be about to wait for news of the peer. */
 static ipcf_handle arm_control(ipcf_ring_channel *channel)
 {

@@ -50,4 +50,8 @@ IPCF_MUST_CHECK ipcf_status ipcf_ring_channel_init(ipcf_ring_channel *channel,
                                                    const ipcf_channel_options *options,
                                                    ipcf_error *error);
 
+/* Both ends have said in their handshake that messages may tell their times (1 of 64
+ * does then, see latency.h). Before the channel is used. */
+void ipcf_ring_channel_use_times(ipcf_ring_channel *channel);
+
 #endif

@@ -16,10 +16,35 @@
 /* The buffer of records read ahead is given back when it is empty and larger than this. */
 #define AHEAD_KEPT ((size_t)64 << 10)
 
+static ipcf_status break_off(ipcf_ring_channel *channel, const char *what,
+                             uint64_t expected, uint64_t found, ipcf_error *error)
+{
+    ipcf_error why;
+    ipcf_status status = ipcf_fail(&why, IPCF_CORRUPT, what, expected, found);
+    return ipcf_channel_break(&channel->base, status, &why, error);
+}
+
 /* ---- records at the head, wherever they lie -------------------------------------- */
 
-static ipcf_status peek(ipcf_ring_channel *channel, ipcf_record *record,
-                        ipcf_error *error)
+/* Cut off what the record tells of its time; nobody else need know. */
+IPCF_RARELY_CALLED static ipcf_status take_time(ipcf_ring_channel *channel,
+                                                ipcf_record *record, ipcf_error *error)
+{
+    if ((record->flags & IPCF_RING_CONTINUED) != 0)
+        return break_off(channel, "record flags", IPCF_RING_CONTINUED, record->flags,
+                         error);
+    if (record->size < IPCF_RING_TIME_SIZE)
+        return break_off(channel, "record with a time", IPCF_RING_TIME_SIZE,
+                         record->size, error);
+    memcpy(&channel->base.head_sent_ns, record->data, IPCF_RING_TIME_SIZE);
+    record->data += IPCF_RING_TIME_SIZE;
+    record->size -= IPCF_RING_TIME_SIZE;
+    record->flags &= (uint8_t)~IPCF_RING_TIMED;
+    return IPCF_OK;
+}
+
+static ipcf_status peek_as_it_is(ipcf_ring_channel *channel, ipcf_record *record,
+                                 ipcf_error *error)
 {
     channel->from_ahead = ipcf_buffer_size(&channel->ahead) != 0;
     if (IPCF_UNLIKELY(channel->from_ahead)) {
@@ -36,6 +61,15 @@ static ipcf_status peek(ipcf_ring_channel *channel, ipcf_record *record,
     if (IPCF_LIKELY(status == IPCF_OK || status == IPCF_AGAIN))
         return status;
     return ipcf_channel_break(&channel->base, status, &why, error);
+}
+
+static ipcf_status peek(ipcf_ring_channel *channel, ipcf_record *record,
+                        ipcf_error *error)
+{
+    ipcf_status status = peek_as_it_is(channel, record, error);
+    if (IPCF_UNLIKELY(status == IPCF_OK && (record->flags & IPCF_RING_TIMED) != 0))
+        return take_time(channel, record, error);
+    return status;
 }
 
 static void release(ipcf_ring_channel *channel)
@@ -55,12 +89,14 @@ static void release(ipcf_ring_channel *channel)
     }
 }
 
-static ipcf_status break_off(ipcf_ring_channel *channel, const char *what,
-                             uint64_t expected, uint64_t found, ipcf_error *error)
+/* Pass over a message, or its first record, that is too large. */
+static ipcf_status tell_too_large(ipcf_ring_channel *channel, uint64_t size,
+                                  ipcf_error *error)
 {
-    ipcf_error why;
-    ipcf_status status = ipcf_fail(&why, IPCF_CORRUPT, what, expected, found);
-    return ipcf_channel_break(&channel->base, status, &why, error);
+    channel->base.head_sent_ns = 0;
+    release(channel);
+    return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit,
+                     size);
 }
 
 /* ---- messages -------------------------------------------------------------------- */
@@ -78,9 +114,7 @@ static ipcf_status begin_long(ipcf_ring_channel *channel, const ipcf_record *rec
         return break_off(channel, "size of a long message", record->size, total, error);
     if (total > channel->base.message_limit) {
         channel->skipping = true;
-        release(channel);
-        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit,
-                         total);
+        return tell_too_large(channel, total, error);
     }
     channel->in_body = true;
     channel->body_size = channel->body_left = total;
@@ -113,11 +147,8 @@ static ipcf_status begin_record(ipcf_ring_channel *channel, ipcf_record *record,
                          error);
     if (has_more)
         return begin_long(channel, record, error);
-    if (record->size > channel->base.message_limit) {
-        release(channel);
-        return ipcf_fail(error, IPCF_TOO_LARGE, "message", channel->base.message_limit,
-                         record->size);
-    }
+    if (record->size > channel->base.message_limit)
+        return tell_too_large(channel, record->size, error);
     return IPCF_OK;
 }
 
@@ -233,8 +264,8 @@ ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
                                     ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
-                                            deadline_ns, error);
+    ipcf_status status =
+        ipcf_channel_enter(base, &base->receive_lock, deadline_ns, error);
     if (status != IPCF_OK)
         return status;
     status = look_at_head(channel, message, error);
@@ -247,15 +278,11 @@ ipcf_status ipcf_ring_channel_begin(ipcf_channel *base, uint64_t deadline_ns,
     return status;
 }
 
-void ipcf_ring_channel_leave(ipcf_channel *base)
-{
-    ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_channel_leave_receiving(&channel->base);
-}
+void ipcf_ring_channel_leave(ipcf_channel *base) { ipcf_channel_leave_receiving(base); }
 
 static void drop_head(ipcf_ring_channel *channel)
 {
-    ipcf_count_message(&channel->base.received, channel->head_size);
+    ipcf_channel_count_received(&channel->base, channel->head_size);
     /* What one look at the ring found is used up before the next look. */
     ipcf_count_queue(&channel->base.received, ++channel->in.run);
     if (IPCF_UNLIKELY(channel->in_body))
@@ -276,8 +303,7 @@ ipcf_status ipcf_ring_channel_next(ipcf_channel *base, ipcf_message *message)
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
     ipcf_record record;
     drop_head(channel);
-    /* Whatever is not an ordinary message in one record stays at the head for begin,
-     * which can tell of it. */
+    /* What is no ordinary message in one record stays for begin, which can tell of it. */
     if (ipcf_channel_state_status(base, NULL) == IPCF_OK &&
         peek(channel, &record, NULL) == IPCF_OK && record.flags == 0 &&
         !channel->skipping && is_message_kind(record.kind) &&
@@ -303,8 +329,7 @@ static ipcf_status read_part(ipcf_ring_channel *channel, const ipcf_record *reco
     if (record->kind != channel->body_kind || (is_fresh && !is_continued))
         return break_off(channel, "record of a long message", channel->body_kind,
                          record->kind, error);
-    /* The header was loaded again: it may have changed since a part of the record was
-     * used. */
+    /* The header was loaded again: it may have changed since a part was used. */
     if (record->size <= channel->record_used)
         return break_off(channel, "record size", channel->record_used, record->size,
                          error);
@@ -359,14 +384,14 @@ ipcf_status ipcf_ring_channel_poll(ipcf_channel *base, uint64_t deadline_ns,
                                    ipcf_error *error)
 {
     ipcf_ring_channel *channel = ipcf_ring_channel_of(base);
-    ipcf_status status = ipcf_channel_enter(&channel->base, &channel->base.receive_lock,
-                                            deadline_ns, error);
+    ipcf_status status =
+        ipcf_channel_enter(base, &base->receive_lock, deadline_ns, error);
     if (status == IPCF_OK) {
         status = look_until(channel, NULL, deadline_ns, NULL, error);
-        ipcf_channel_leave_receiving(&channel->base);
+        ipcf_channel_leave_receiving(base);
     }
-    /* The peer's end and its faults can be received; our own end is told at once. */
-    /* acquire: pairs with the compare-and-swap in ipcf_channel_break */
+    /* The peer's end and its faults can be received; our own end is told at once.
+     * acquire: pairs with the compare-and-swap in ipcf_channel_break */
     bool is_broken = ipcf_load_acquire(&base->state) == IPCF_STATE_BROKEN;
     bool is_news = status == IPCF_DISCONNECTED || is_broken;
     return is_news ? IPCF_OK : status;

@@ -17,7 +17,8 @@
 typedef struct outgoing {
     const uint8_t *body;
     size_t left;
-    size_t size; /* of the whole body */
+    size_t size;      /* of the whole body */
+    uint64_t sent_ns; /* to be told in the first record; 0: not */
     uint8_t kind;
     bool begun;
 } outgoing;
@@ -52,14 +53,20 @@ static void publish(ipcf_ring_channel *channel)
     (void)ipcf_ring_channel_ask_peer(channel, NULL);
 }
 
-ipcf_status ipcf_ring_channel_claim(ipcf_ring_channel *channel, uint32_t size,
-                                    uint8_t **payload, ipcf_error *error)
+static inline ipcf_status claim(ipcf_ring_channel *channel, uint32_t size,
+                                uint8_t **payload, ipcf_error *error)
 {
     ipcf_error why;
     ipcf_status status = ipcf_ring_claim(&channel->out, size, payload, &why);
     if (IPCF_LIKELY(status == IPCF_OK || status == IPCF_AGAIN))
         return status;
     return ipcf_channel_break(&channel->base, status, &why, error);
+}
+
+ipcf_status ipcf_ring_channel_claim(ipcf_ring_channel *channel, uint32_t size,
+                                    uint8_t **payload, ipcf_error *error)
+{
+    return claim(channel, size, payload, error);
 }
 
 static ipcf_status claim_until(ipcf_ring_channel *channel, uint32_t size,
@@ -83,7 +90,8 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
                              uint64_t deadline_ns, ipcf_error *error)
 {
     uint32_t most = ipcf_ring_record_max(channel->out.capacity);
-    uint32_t prefix = message->begun ? 0 : TOTAL_SIZE;
+    uint32_t time = message->begun || message->sent_ns == 0 ? 0 : IPCF_RING_TIME_SIZE;
+    uint32_t prefix = message->begun ? 0 : time + TOTAL_SIZE;
     uint32_t part =
         message->left < most - prefix ? (uint32_t)message->left : most - prefix;
     uint8_t *payload;
@@ -93,12 +101,14 @@ static ipcf_status push_part(ipcf_ring_channel *channel, outgoing *message,
         return status;
     uint64_t total = message->left;
     IPCF_TEST_STEP("ring claimed");
-    memcpy(payload, &total, prefix);
+    memcpy(payload, &message->sent_ns, time);
+    memcpy(payload + time, &total, prefix - time);
     memcpy(payload + prefix, message->body, part);
     IPCF_TEST_STEP("ring written");
     uint8_t more = part < message->left ? IPCF_RING_MORE : 0;
     ipcf_ring_commit(&channel->out, message->kind,
-                     (uint8_t)(more | (message->begun ? IPCF_RING_CONTINUED : 0)));
+                     (uint8_t)(more | (message->begun ? IPCF_RING_CONTINUED : 0) |
+                               (time != 0 ? IPCF_RING_TIMED : 0)));
     IPCF_TEST_STEP("ring committed");
     message->body += part;
     message->left -= part;
@@ -115,6 +125,8 @@ static ipcf_status push_long(ipcf_ring_channel *channel, uint8_t kind, const voi
 {
     outgoing message = {.body = body, .left = size, .size = size, .kind = kind};
     uint64_t started_ns = 0;
+    if (channel->base.is_timed && ipcf_channel_is_sampled(&channel->base, 0))
+        message.sent_ns = ipcf_clock_ns();
     while (message.left != 0) {
         ipcf_status status = push_part(channel, &message, deadline_ns, error);
         if (status == IPCF_OK && message.left != 0)
@@ -158,11 +170,54 @@ static ipcf_status push_unsent(ipcf_ring_channel *channel, uint64_t deadline_ns,
     return IPCF_OK;
 }
 
-static inline ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
-                                     const void *body, uint32_t size, ipcf_error *error)
+static bool is_short(const ipcf_ring_channel *channel, size_t size)
+{
+    return size <= ipcf_ring_record_max(channel->out.capacity);
+}
+
+/* Bytes that the next message, a short one, takes to tell its time. One that would not
+ * be short any more does not tell it. */
+static inline uint32_t time_size(const ipcf_ring_channel *channel, size_t size)
+{
+    bool is_timed = channel->base.is_timed &&
+                    ipcf_channel_is_sampled(&channel->base, 0) &&
+                    is_short(channel, size + IPCF_RING_TIME_SIZE);
+    return is_timed ? IPCF_RING_TIME_SIZE : 0;
+}
+
+/* As push_short, for one of the messages that are timed where that is agreed on. */
+IPCF_RARELY_CALLED static ipcf_status push_sampled(ipcf_ring_channel *channel,
+                                                   uint8_t kind, const void *body,
+                                                   uint32_t size, uint64_t sent_ns,
+                                                   ipcf_error *error)
 {
     uint8_t *payload;
-    ipcf_status status = ipcf_ring_channel_claim(channel, size, &payload, error);
+    uint32_t time = time_size(channel, size);
+    ipcf_status status = ipcf_ring_channel_claim(channel, time + size, &payload, error);
+    if (status != IPCF_OK)
+        return status;
+    IPCF_TEST_STEP("ring claimed");
+    if (sent_ns == 0)
+        sent_ns = ipcf_clock_ns();
+    memcpy(payload, &sent_ns, time);
+    if (size != 0)
+        memcpy(payload + time, body, size);
+    IPCF_TEST_STEP("ring written");
+    ipcf_ring_commit(&channel->out, kind, time != 0 ? IPCF_RING_TIMED : 0);
+    ipcf_count_message(&channel->base.sent, size);
+    IPCF_TEST_STEP("ring committed");
+    return IPCF_OK;
+}
+
+/* sent_ns: when the send began; 0: now. */
+static inline ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
+                                     const void *body, uint32_t size, uint64_t sent_ns,
+                                     ipcf_error *error)
+{
+    uint8_t *payload;
+    if (IPCF_UNLIKELY(ipcf_channel_is_sampled(&channel->base, 0)))
+        return push_sampled(channel, kind, body, size, sent_ns, error);
+    ipcf_status status = claim(channel, size, &payload, error);
     if (status != IPCF_OK)
         return status;
     IPCF_TEST_STEP("ring claimed");
@@ -173,11 +228,6 @@ static inline ipcf_status push_short(ipcf_ring_channel *channel, uint8_t kind,
     ipcf_count_message(&channel->base.sent, size);
     IPCF_TEST_STEP("ring committed");
     return IPCF_OK;
-}
-
-static bool is_short(const ipcf_ring_channel *channel, size_t size)
-{
-    return size <= ipcf_ring_record_max(channel->out.capacity);
 }
 
 /* ---- entering -------------------------------------------------------------------- */
@@ -220,7 +270,7 @@ ipcf_status ipcf_ring_channel_try_send(ipcf_channel *base, uint8_t kind,
         return status == IPCF_TIMEOUT ? IPCF_AGAIN : status;
     /* what was begun may be long */
     status = is_short(channel, size) && ipcf_buffer_size(&base->unsent) == 0
-                 ? push_short(channel, kind, body, (uint32_t)size, error)
+                 ? push_short(channel, kind, body, (uint32_t)size, 0, error)
                  : IPCF_AGAIN;
     if (IPCF_LIKELY(status == IPCF_OK))
         publish(channel);
@@ -246,13 +296,17 @@ static ipcf_status push_one(ipcf_ring_channel *channel, uint8_t kind,
         return push_long(channel, kind, body->data, body->size, deadline_ns, error);
     }
     uint32_t size = (uint32_t)body->size;
-    ipcf_status status = push_short(channel, kind, body->data, size, error);
-    while (status == IPCF_AGAIN) {
+    uint64_t sent_ns = 0;
+    ipcf_status status;
+    while ((status = push_short(channel, kind, body->data, size, sent_ns, error)) ==
+           IPCF_AGAIN) {
+        uint32_t room = size + time_size(channel, size);
         /* The receiver makes room only for what it can see. */
         publish_rest(channel, unpublished);
-        status = ipcf_ring_channel_wait_for_space(channel, size, deadline_ns, error);
-        if (status == IPCF_OK)
-            status = push_short(channel, kind, body->data, size, error);
+        sent_ns = sent_ns != 0 ? sent_ns : ipcf_clock_ns();
+        status = ipcf_ring_channel_wait_for_space(channel, room, deadline_ns, error);
+        if (status != IPCF_OK)
+            return status;
     }
     if (status != IPCF_OK)
         return status;

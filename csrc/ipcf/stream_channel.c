@@ -178,6 +178,11 @@ ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel,
     return status;
 }
 
+void ipcf_stream_channel_use_times(ipcf_stream_channel *channel)
+{
+    channel->base.is_timed = channel->decoder.takes_times = true;
+}
+
 /* ---- framing of sending ---------------------------------------------------------- */
 
 ipcf_framing ipcf_stream_channel_send_framing(ipcf_stream_channel *channel)

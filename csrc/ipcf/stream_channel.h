@@ -95,6 +95,11 @@ IPCF_MUST_CHECK ipcf_status ipcf_stream_channel_set_send_framing(
 IPCF_MUST_CHECK ipcf_status ipcf_stream_channel_read_handle(
     ipcf_stream_channel *channel, ipcf_handle *handle, ipcf_error *error);
 
+/* Both ends have said in their handshake that messages may tell their times (1 of 64
+ * does then, see latency.h). Before anything behind the handshake is received or sent,
+ * and before the channel is shared between threads. With the own framing only. */
+void ipcf_stream_channel_use_times(ipcf_stream_channel *channel);
+
 /* Give the stream to someone else (a ring channel's control); the channel becomes
  * CLOSED without closing it. BAD_FRAME when the peer has said more than its handshake;
  * INVALID when a begun send is not finished. */

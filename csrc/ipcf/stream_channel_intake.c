@@ -130,6 +130,7 @@ static ipcf_status decode(ipcf_stream_channel *channel, ipcf_error *error)
     switch (status) {
     case IPCF_OK:
         channel->has_head = true;
+        channel->base.head_sent_ns = channel->head.sent_ns;
         if (channel->decoder.framing == IPCF_FRAMING_LENGTH)
             /* relaxed: a hint */
             ipcf_store_relaxed(&channel->peer_cpu,
@@ -308,6 +309,7 @@ static bool has_goodbye_ahead(const ipcf_stream_channel *channel)
     ipcf_frame_decoder decoder;
     ipcf_frame_decoder_init(&decoder, IPCF_FRAMING_LENGTH, channel->base.message_limit,
                             false);
+    decoder.takes_times = channel->decoder.takes_times;
     while (channel->decoder.framing == IPCF_FRAMING_LENGTH && at < held(channel)) {
         ipcf_frame frame;
         ipcf_status status = ipcf_frame_decode(&decoder, bytes(channel) + at,

@@ -229,8 +229,8 @@ static inline void count_head(ipcf_stream_channel *channel)
     bool in_body = channel->in_body;
     if ((in_body ? channel->body_kind : channel->head.kind) > IPCF_KIND_BYTES)
         return;
-    ipcf_count_message(&channel->base.received,
-                       in_body ? channel->body_size : channel->head.body_size);
+    ipcf_channel_count_received(&channel->base,
+                                in_body ? channel->body_size : channel->head.body_size);
     ipcf_count_queue(&channel->base.received, ++channel->run);
 }
 

@@ -156,11 +156,12 @@ static uint64_t size_limit(ipcf_framing framing)
     return framing == IPCF_FRAMING_CONTENT_LENGTH ? CONTENT_LENGTH_MAX : INT64_MAX;
 }
 
-/* Describe one message by two pieces. header: IPCF_FRAME_HEADER_MAX bytes that live as
- * long as the pieces. */
+/* Describe one message by two pieces, or one that so many others go before. header:
+ * IPCF_FRAME_HEADER_MAX bytes that live as long as the pieces. */
 static inline ipcf_status frame_message(ipcf_stream_channel *channel, uint8_t kind,
-                                        const ipcf_piece *body, uint8_t *header,
-                                        ipcf_piece *pieces, ipcf_error *error)
+                                        const ipcf_piece *body, size_t behind,
+                                        uint8_t *header, ipcf_piece *pieces,
+                                        ipcf_error *error)
 {
     ipcf_framing framing = ipcf_stream_channel_send_framing(channel);
     ipcf_status status;
@@ -172,6 +173,9 @@ static inline ipcf_status frame_message(ipcf_stream_channel *channel, uint8_t ki
     if (status != IPCF_OK)
         return ipcf_fail(error, status, "body for this framing", size_limit(framing),
                          body->size);
+    if (IPCF_UNLIKELY(ipcf_channel_is_sampled(&channel->base, behind)) &&
+        channel->base.is_timed && framing == IPCF_FRAMING_LENGTH)
+        size = ipcf_frame_add_time(header, ipcf_clock_ns());
     if (size != 0) {
         pieces[0] = (ipcf_piece){header, size};
         pieces[1] = *body;
@@ -188,7 +192,7 @@ static ipcf_status put_one(ipcf_stream_channel *channel, uint8_t kind,
 {
     uint8_t header[IPCF_FRAME_HEADER_MAX];
     ipcf_piece pieces[MESSAGE_PIECES];
-    ipcf_status status = frame_message(channel, kind, body, header, pieces, error);
+    ipcf_status status = frame_message(channel, kind, body, 0, header, pieces, error);
     if (IPCF_LIKELY(status == IPCF_OK)) {
         outgoing out = {.pieces = pieces, .count = MESSAGE_PIECES};
         status = put_all(channel, &out, IPCF_NO_WAIT, error);
@@ -230,7 +234,7 @@ static ipcf_status send_batch(ipcf_stream_channel *channel, uint8_t kind,
     ipcf_status framed = IPCF_OK;
     size_t taken = 0;
     while (taken < count && taken < BATCH_MESSAGES && framed == IPCF_OK) {
-        framed = frame_message(channel, kind, &bodies[taken], headers[taken],
+        framed = frame_message(channel, kind, &bodies[taken], taken, headers[taken],
                                &pieces[taken * MESSAGE_PIECES], error);
         taken += framed == IPCF_OK;
     }

@@ -13,6 +13,7 @@ typedef struct frame_vector {
     char id[64];
     ipcf_framing framing;
     bool skip_noise;
+    bool takes_times;
     uint64_t limit;
     uint8_t input[VECTOR_MAX];
     size_t input_size;
@@ -108,11 +109,12 @@ static inline bool read_vector(char *line, frame_vector *vector)
         return false;
     for (size_t i = 0; i < count; i++)
         *cells[i]++ = '\0';
-    char noise_mark[] = "+noise";
+    char noise_mark[] = "+noise", times_mark[] = "+times";
     char *noise = strstr(cells[1], noise_mark);
     size_t name_size = strcspn(cells[1] + 1, " +");
     vector->says.size = 0;
     vector->skip_noise = noise != NULL;
+    vector->takes_times = strstr(cells[1], times_mark) != NULL;
     CHECK(sscanf(cells[0], " %63s", vector->id) == 1);
     vector->framing = framing_named(cells[1] + 1, name_size);
     vector->limit = strtoull(cells[2], NULL, 10);

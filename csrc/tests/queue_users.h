@@ -29,7 +29,7 @@ static inline void drop_queue(ipcf_queue *queue)
 
 static inline ipcf_queue_item item_of(uintptr_t number)
 {
-    return (ipcf_queue_item){(void *)number, number % 1000, (uint8_t)(number % 3)};
+    return (ipcf_queue_item){(void *)number, number % 1000, (uint8_t)(number % 3), 0};
 }
 
 static inline ipcf_status try_push(ipcf_queue *queue, uintptr_t number)

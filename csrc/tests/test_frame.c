@@ -38,6 +38,7 @@ static void check_says(const frame_vector *vector, const char *how, size_t where
 static void begin(const frame_vector *vector, bool keeps_skipped)
 {
     driver_init(&driver, vector->framing, vector->limit, vector->skip_noise);
+    driver.decoder.takes_times = vector->takes_times;
     driver.keeps_skipped = keeps_skipped;
 }
 
@@ -308,6 +309,40 @@ static void test_round_trips(void)
     check_round_trip(IPCF_FRAMING_LENGTH, IPCF_KIND_GOODBYE, body, 0);
 }
 
+static void test_a_time_arrives_as_it_was_written(void)
+{
+    uint8_t wire[IPCF_FRAME_HEADER_MAX + 2];
+    ipcf_frame_decoder decoder;
+    ipcf_frame_part parts[2];
+    ipcf_status status;
+    ipcf_frame frame;
+    size_t used;
+    const uint64_t times[] = {0, 1, UINT64_C(0x0102030405060708), UINT64_MAX};
+    for (size_t i = 0; i < 4; i++) {
+        CHECK(ipcf_frame_header(IPCF_FRAMING_LENGTH, IPCF_KIND_BYTES, 7, 2, wire,
+                                &status) == 16);
+        CHECK(ipcf_frame_add_time(wire, times[i]) == 24);
+        memcpy(wire + 24, "ok", 2);
+        ipcf_frame_decoder_init(&decoder, IPCF_FRAMING_LENGTH, 2, false);
+        CHECK_STATUS(ipcf_frame_decode(&decoder, wire, 26, &frame, NULL),
+                     IPCF_BAD_FRAME);
+        decoder.takes_times = true;
+        for (size_t size = 1; size < 24; size++)
+            CHECK_STATUS(ipcf_frame_decode(&decoder, wire, size, &frame, NULL),
+                         IPCF_AGAIN);
+        CHECK_OK(ipcf_frame_decode(&decoder, wire, 26, &frame, NULL));
+        CHECK(frame.header_size == 24 && frame.body_size == 2 && frame.cpu == 7);
+        CHECK(frame.flags == IPCF_FRAME_TIMED && frame.sent_ns == times[i]);
+        CHECK(ipcf_frame_decode_run(&decoder, wire, 26, parts, 2, &used) == 1);
+        CHECK(used == 26 && memcmp(parts[0].data, "ok", 2) == 0);
+    }
+    CHECK(memcmp(wire,
+                 "\xf1\x9c\x01\x02\x01\0\x07\0\x02\0\0\0\0\0\0\0"
+                 "\xff\xff\xff\xff\xff\xff\xff\xff"
+                 "ok",
+                 26) == 0);
+}
+
 static void check_header(ipcf_framing framing, uint8_t kind, uint64_t size,
                          ipcf_status due, const char *bytes, size_t bytes_size)
 {
@@ -382,6 +417,7 @@ int main(int argc, char **argv)
     RUN(test_no_run_within_a_frame);
     RUN(test_no_run_within_noise);
     RUN(test_round_trips);
+    RUN(test_a_time_arrives_as_it_was_written);
     RUN(test_headers_written);
     RUN(test_bodies_that_fit);
     RUN(test_no_limit);

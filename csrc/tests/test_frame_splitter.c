@@ -13,6 +13,7 @@ static bool uses_runs;
 static void begin(const frame_vector *vector)
 {
     splitter_begin(&driver, vector->framing, vector->limit, vector->skip_noise);
+    driver.splitter.decoder.takes_times = vector->takes_times;
     driver.uses_runs = uses_runs;
 }
 

@@ -277,7 +277,7 @@ static void errors_of_several_threads_are_all_counted(void)
                            start_thread(count_errors, &received)};
     for (size_t i = 0; i < 3; i++)
         join(threads[i]);
-    ipcf_metrics_read(&sent, &received, &metrics);
+    ipcf_metrics_read(&sent, &received, &(ipcf_latency){0}, &metrics);
     CHECK(metrics.errors == 60000);
 }
 

@@ -51,7 +51,7 @@ static void the_peak_is_the_most_there_ever_were(void)
 static void what_is_not_wanted_stays(void)
 {
     ipcf_queue *queue = make_queue(4);
-    ipcf_queue_item in = {queue, 500, 2}, out;
+    ipcf_queue_item in = {queue, 500, 2, 0}, out;
     CHECK_OK(ipcf_queue_try_push(queue, &in));
     CHECK_STATUS(ipcf_queue_try_pop(queue, 1, UINT64_MAX, &out), IPCF_INVALID);
     CHECK(out.kind == 2);
@@ -62,7 +62,7 @@ static void what_is_not_wanted_stays(void)
     CHECK(ipcf_queue_length(queue) == 1);
     CHECK_OK(ipcf_queue_try_pop(queue, 2, 500, &out));
     CHECK(out.pointer == queue && out.size == 500 && out.kind == 2);
-    in = (ipcf_queue_item){NULL, IPCF_QUEUE_SIZE_MAX, UINT8_MAX - 1};
+    in = (ipcf_queue_item){NULL, IPCF_QUEUE_SIZE_MAX, UINT8_MAX - 1, 0};
     CHECK_OK(ipcf_queue_try_push(queue, &in));
     CHECK_OK(ipcf_queue_try_pop(queue, UINT8_MAX - 1, IPCF_QUEUE_SIZE_MAX, &out));
     CHECK(out.size == IPCF_QUEUE_SIZE_MAX && out.kind == UINT8_MAX - 1);

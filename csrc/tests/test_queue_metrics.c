@@ -85,6 +85,63 @@ static void a_wait_counts_once_and_its_sleeps_beside_it(void)
     drop_queue(queue);
 }
 
+/* ---- times ----------------------------------------------------------------------- */
+
+static uint64_t sampled_of(uint64_t count)
+{
+    uint64_t sampled = 0;
+    for (uint64_t number = 0; number < count; number++)
+        sampled += ipcf_latency_is_sampled(number);
+    return sampled;
+}
+
+static void one_item_of_64_is_timed(void)
+{
+    ipcf_queue *queue = make_queue(100);
+    ipcf_queue_item item;
+    for (uintptr_t i = 0; i < 1000; i++) {
+        uint64_t before = ipcf_clock_ns();
+        CHECK_OK(try_push(queue, i));
+        CHECK_OK(ipcf_queue_try_pop(queue, IPCF_QUEUE_ANY_KIND, UINT64_MAX, &item));
+        if (ipcf_latency_is_sampled(i))
+            CHECK(item.sent_ns >= before && item.sent_ns <= ipcf_clock_ns());
+        else
+            CHECK(item.sent_ns == 0);
+        ipcf_queue_count_received(queue, &item);
+    }
+    ipcf_metrics found = metrics_of(queue, queue);
+    CHECK(found.timed == sampled_of(1000) && found.latency_sum_ns != 0);
+    CHECK(found.latency_p50_ns <= found.latency_p99_ns);
+    drop_queue(queue);
+}
+
+static void who_had_to_wait_says_since_when(void)
+{
+    ipcf_queue *queue = make_queue(1);
+    ipcf_queue_item item = item_of(7);
+    item.sent_ns = ipcf_clock_ns() - 5000000;
+    CHECK_OK(ipcf_queue_try_push(queue, &item));
+    CHECK_OK(ipcf_queue_try_pop(queue, IPCF_QUEUE_ANY_KIND, UINT64_MAX, &item));
+    ipcf_queue_count_received(queue, &item);
+    CHECK(metrics_of(queue, queue).timed == 1);
+    CHECK(metrics_of(queue, queue).latency_sum_ns >= 5000000);
+    drop_queue(queue);
+}
+
+static void what_is_thrown_away_is_not_timed(void)
+{
+    ipcf_queue *queue = make_queue(1);
+    ipcf_queue_item item;
+    CHECK_OK(try_push(queue, 1));
+    CHECK_OK(ipcf_queue_try_pop(queue, IPCF_QUEUE_ANY_KIND, UINT64_MAX, &item));
+    CHECK(item.sent_ns != 0);
+    ipcf_queue_count_discarded(queue, &item);
+    CHECK(metrics_of(queue, queue).timed == 0);
+    drop_queue(queue);
+}
+
+/* ---- threads --------------------------------------------------------------------- */
+
 #define USERS 3u
 #define ITEMS 20000u
 
@@ -144,6 +201,9 @@ int main(void)
     RUN(what_is_refused_or_not_wanted_does_not_count);
     RUN(what_is_thrown_away_was_not_received);
     RUN(a_wait_counts_once_and_its_sleeps_beside_it);
+    RUN(one_item_of_64_is_timed);
+    RUN(who_had_to_wait_says_since_when);
+    RUN(what_is_thrown_away_is_not_timed);
     RUN(nothing_is_lost_between_several_threads);
     return 0;
 }

@@ -24,7 +24,7 @@ static ipcf_status push_cell(traffic *mine, uint32_t number)
 {
     uint32_t *cell = &cells[mine->sender][number];
     *cell = number + 1;
-    ipcf_queue_item item = {cell, number, (uint8_t)mine->sender};
+    ipcf_queue_item item = {cell, number, (uint8_t)mine->sender, 0};
     ipcf_status status;
     uint64_t deadline = hang_bound();
     while ((status = ipcf_queue_try_push(mine->queue, &item)) == IPCF_AGAIN)

@@ -25,7 +25,7 @@ static size_t interesting_headers(uint64_t *headers)
 /* docs/spec/ring.md, "Publishing and consuming": what peek must answer. The header
  * after padding is zero. */
 static ipcf_status peek_due(uint64_t head, uint64_t tail, uint64_t header,
-                            ipcf_record *due)
+                            uint64_t known_flags, ipcf_record *due)
 {
     uint64_t used = tail - head, offset = head % capacity, size = (uint32_t)header;
     uint64_t stride = 8 + (size + 7) / 8 * 8;
@@ -33,8 +33,8 @@ static ipcf_status peek_due(uint64_t head, uint64_t tail, uint64_t header,
         return IPCF_AGAIN;
     if (used > capacity || tail % 8 != 0)
         return IPCF_CORRUPT;
-    if (header >> 42 != 0 || size > capacity / 4 - 8 || stride > used ||
-        stride > capacity - offset)
+    if ((header >> 40 & ~known_flags) != 0 || size > capacity / 4 - 8 ||
+        stride > used || stride > capacity - offset)
         return IPCF_CORRUPT;
     *due = (ipcf_record){memory + 4096 + offset + 8, (uint32_t)size,
                          (uint8_t)(header >> 32), (uint8_t)(header >> 40)};
@@ -46,20 +46,22 @@ static ipcf_status peek_due(uint64_t head, uint64_t tail, uint64_t header,
     return used == stride ? IPCF_AGAIN : IPCF_OK;
 }
 
-static void check_peek(uint64_t head, uint64_t tail, uint64_t header)
+static void check_peek(uint64_t head, uint64_t tail, uint64_t header,
+                       uint64_t known_flags)
 {
     ipcf_ring_consumer consumer = {.shared = (ipcf_ring_shared *)(void *)memory,
                                    .data = memory + 4096,
                                    .capacity = capacity,
                                    .head = head,
                                    .published_head = head,
-                                   .cached_tail = head};
+                                   .cached_tail = head,
+                                   .known_flags = known_flags};
     ipcf_record record = {0}, due = {0};
     ipcf_error error = {0};
     put(AT_TAIL, tail);
     CHECK(ipcf_ring_has_record(&consumer) == (tail != head));
     ipcf_status status = ipcf_ring_peek(&consumer, &record, &error);
-    CHECK_STATUS(status, peek_due(head, tail, header, &due));
+    CHECK_STATUS(status, peek_due(head, tail, header, known_flags, &due));
     CHECK(status != IPCF_CORRUPT || error.what != NULL);
     if (status != IPCF_OK)
         return;
@@ -70,7 +72,7 @@ static void check_peek(uint64_t head, uint64_t tail, uint64_t header)
     CHECK(tail - consumer.head <= tail - head);
 }
 
-static void peek_everything(uint64_t bytes)
+static void peek_everything(uint64_t bytes, uint64_t known_flags)
 {
     static uint64_t values[INTERESTING_MAX], headers[HEADERS_MAX];
     open_memory(bytes);
@@ -80,8 +82,8 @@ static void peek_everything(uint64_t bytes)
         for (size_t i = 0; i < header_count; i++) {
             put(at, headers[i]);
             for (size_t t = 0; t < count; t++) {
-                check_peek(head, values[t], headers[i]);
-                check_peek(head, head + values[t], headers[i]);
+                check_peek(head, values[t], headers[i], known_flags);
+                check_peek(head, head + values[t], headers[i], known_flags);
             }
         }
         put(at, 0);
@@ -145,9 +147,11 @@ static void claim_everything(uint64_t bytes)
 
 static void test_every_header_and_tail(void)
 {
-    peek_everything(IPCF_RING_CAPACITY_MIN);
-    peek_everything(UINT64_C(1) << 16);
-    peek_everything(IPCF_RING_CAPACITY_MAX);
+    const uint64_t untimed = IPCF_RING_MORE | IPCF_RING_CONTINUED;
+    peek_everything(IPCF_RING_CAPACITY_MIN, untimed);
+    peek_everything(IPCF_RING_CAPACITY_MIN, untimed | IPCF_RING_TIMED);
+    peek_everything(UINT64_C(1) << 16, untimed);
+    peek_everything(IPCF_RING_CAPACITY_MAX, untimed | IPCF_RING_TIMED);
 }
 
 static void test_every_head(void)

@@ -216,8 +216,11 @@ static void send_record(attacker *bad)
     memcpy(payload, &total, prefix);
     memset(payload + prefix, (int)random, part);
     bad->left = is_long ? left - part : 0;
+    bool is_timed = bad->fight->victim.base.is_timed && !is_long &&
+                    part >= IPCF_RING_TIME_SIZE && (random >> 20) % 4 == 0;
     ipcf_ring_commit(&bad->out, IPCF_KIND_BYTES,
                      (uint8_t)((bad->left != 0 ? IPCF_RING_MORE : 0) |
+                               (is_timed ? IPCF_RING_TIMED : 0) |
                                (is_long && !is_first ? IPCF_RING_CONTINUED : 0)));
     if (ipcf_ring_publish(&bad->out))
         ipcf_doorbell_ring(&bad->fight->peer.segment.bells[0]);
@@ -257,7 +260,7 @@ static uint64_t a_value(attacker *bad, uint64_t present)
     default: /* a header that could be one */
         return (random >> 8) % bad->fight->capacity |
                ((random >> 32) % 2 == 0 ? UINT64_C(1) : UINT64_C(0xff)) << 32 |
-               (random >> 40) % 4 << 40;
+               (random >> 40) % 8 << 40;
     }
 }
 
@@ -308,6 +311,8 @@ static void attack(battle *fight)
     CHECK_OK(ipcf_ring_attach_producer(&bad.out, memory, fight->capacity, NULL));
     CHECK_OK(ipcf_ring_attach_consumer(&bad.in, memory + 4096 + fight->capacity,
                                        fight->capacity, NULL));
+    if (fight->victim.base.is_timed)
+        bad.in.known_flags |= IPCF_RING_TIMED;
     while (ipcf_clock_ns() < until) {
         uint64_t choice = next_random(&bad.random) % 64;
         if (choice < 30)
@@ -344,6 +349,8 @@ static void fight_one(uint64_t seed, outcomes *all)
     fight.seed = seed;
     fight.capacity = capacities[seed / 8 % COUNT(capacities)];
     open_raw_peer(&fight.victim, &fight.peer, fight.capacity, &options);
+    if (seed / 2 % 2 == 0)
+        ipcf_ring_channel_use_times(&fight.victim);
     pthread_t threads[] = {start_thread(victim_receives, &fight),
                            start_thread(victim_sends, &fight)};
     attack(&fight);

@@ -209,6 +209,11 @@ cdef extern from "ipcf/metrics.h" nogil:
         uint64_t waits
         uint64_t wake_ups
         uint64_t peak_queue
+        uint64_t timed
+        uint64_t latency_sum_ns
+        uint64_t latency_p50_ns
+        uint64_t latency_p90_ns
+        uint64_t latency_p99_ns
 
 
 cdef extern from "ipcf/stop.h" nogil:
@@ -316,6 +321,7 @@ cdef extern from "ipcf/ring_channel.h" nogil:
     size_t ipcf_ring_segment_handle_count()
     size_t ipcf_ring_segment_handles(const ipcf_ring_segment *segment, ipcf_handle *handles)
     void ipcf_ring_segment_close(ipcf_ring_segment *segment)
+    void ipcf_ring_channel_use_times(ipcf_ring_channel *channel)
     ipcf_status ipcf_ring_channel_init(ipcf_ring_channel *channel, ipcf_stream *control,
                                        ipcf_ring_segment *segment, const ipcf_channel_options *options,
                                        ipcf_error *error)
@@ -344,5 +350,6 @@ cdef extern from "ipcf/stream_channel.h" nogil:
                                                      ipcf_error *error)
     ipcf_status ipcf_stream_channel_read_handle(ipcf_stream_channel *channel, ipcf_handle *handle,
                                                 ipcf_error *error)
+    void ipcf_stream_channel_use_times(ipcf_stream_channel *channel)
     ipcf_status ipcf_stream_channel_release_stream(ipcf_stream_channel *channel, ipcf_stream *stream,
                                                    ipcf_error *error)

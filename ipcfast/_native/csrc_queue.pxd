@@ -25,6 +25,7 @@ cdef extern from "ipcf/queue.h" nogil:
         void *pointer
         uint64_t size
         uint8_t kind
+        uint64_t sent_ns
 
     ctypedef struct ipcf_queue_wait:
         const ipcf_stop *stop
@@ -40,6 +41,7 @@ cdef extern from "ipcf/queue.h" nogil:
     uint64_t ipcf_queue_length(const ipcf_queue *queue)
     uint64_t ipcf_queue_peak(const ipcf_queue *queue)
     void ipcf_queue_read_metrics(const ipcf_queue *outbound, const ipcf_queue *inbound, ipcf_metrics *metrics)
+    void ipcf_queue_count_received(ipcf_queue *queue, const ipcf_queue_item *item)
     void ipcf_queue_count_discarded(ipcf_queue *queue, const ipcf_queue_item *item)
     void ipcf_queue_wait_begin(ipcf_queue_wait *wait, ipcf_queue *queue, ipcf_queue_direction direction,
                                uint64_t deadline_ns, uint64_t nap_ns)

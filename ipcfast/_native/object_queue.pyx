@@ -19,13 +19,14 @@ from libc.string cimport memcpy, memset
 
 from ipcfast._native.csrc cimport (
     IPCF_AGAIN, IPCF_DISCONNECTED, IPCF_INTERRUPTED, IPCF_NEVER, IPCF_OK, IPCF_STATUS_COUNT, ipcf_add_seq_cst,
-    ipcf_error, ipcf_status, ipcf_stop, ipcf_thread_yield,
+    ipcf_clock_ns, ipcf_error, ipcf_status, ipcf_stop, ipcf_thread_yield,
 )
 from ipcfast._native.csrc_queue cimport (
     IPCF_QUEUE_ANY_KIND, IPCF_QUEUE_FOR_ITEM, IPCF_QUEUE_FOR_ROOM, IPCF_SLEEP_FIRST_NS, IPCF_SLEEP_MAX_NS, ipcf_baton,
-    ipcf_baton_give, ipcf_baton_keep, ipcf_queue, ipcf_queue_count_discarded, ipcf_queue_destroy,
-    ipcf_queue_direction, ipcf_queue_drain, ipcf_queue_init, ipcf_queue_item, ipcf_queue_try_pop, ipcf_queue_try_push,
-    ipcf_queue_visit, ipcf_queue_wait, ipcf_queue_wait_begin, ipcf_queue_wait_end, ipcf_queue_wait_on,
+    ipcf_baton_give, ipcf_baton_keep, ipcf_queue, ipcf_queue_count_discarded, ipcf_queue_count_received,
+    ipcf_queue_destroy, ipcf_queue_direction, ipcf_queue_drain, ipcf_queue_init, ipcf_queue_item, ipcf_queue_try_pop,
+    ipcf_queue_try_push, ipcf_queue_visit, ipcf_queue_wait, ipcf_queue_wait_begin, ipcf_queue_wait_end,
+    ipcf_queue_wait_on,
 )
 from ipcfast._native.status cimport raise_status
 
@@ -126,17 +127,14 @@ cdef ipcf_status put_waiting(ipcf_queue *queue, const ipcf_queue_item *item,
 
 cdef ipcf_status put(object_queue *shared, uint8_t kind, object data, uint64_t size,
                      uint64_t deadline) except? IPCF_STATUS_COUNT:
-    cdef ipcf_queue_item item
-    cdef ipcf_status status = IPCF_AGAIN
-    item.pointer = <void *>data
-    item.size = size
-    item.kind = kind
+    cdef ipcf_queue_item item = ipcf_queue_item(pointer=<void *>data, size=size, kind=kind, sent_ns=0)
     Py_INCREF(data)
-    status = ipcf_queue_try_push(&shared.queue, &item)
+    cdef ipcf_status status = ipcf_queue_try_push(&shared.queue, &item)
     if status == IPCF_OK:
         return status
     try:
         if status == IPCF_AGAIN:
+            item.sent_ns = ipcf_clock_ns()
             status = put_waiting(&shared.queue, &item, deadline)
     finally:
         if status != IPCF_OK:
@@ -164,7 +162,9 @@ cdef ipcf_status take(object_queue *shared, uint8_t kind, uint64_t max_size, bin
                       const ipcf_stop *stop, ipcf_queue_item *item) except? IPCF_STATUS_COUNT:
     cdef ipcf_status status = ipcf_queue_try_pop(&shared.queue, kind, max_size, item)
     if status == IPCF_AGAIN and waits:
-        return take_waiting(&shared.queue, kind, max_size, deadline, stop, item)
+        status = take_waiting(&shared.queue, kind, max_size, deadline, stop, item)
+    if status == IPCF_OK:
+        ipcf_queue_count_received(&shared.queue, item)
     return status
 
 

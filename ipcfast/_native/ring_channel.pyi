@@ -39,8 +39,11 @@ class RingChannel(MessageChannel):
         message_limit: int = 67108864,
         read_ahead_limit: int = 134217728,
         spin_us: int = 80,
+        times: bool = False,
     ) -> RingChannel:
         """Take over the control connection and the segment; both are unusable afterwards.
+
+        times: Both ends have agreed that messages may tell when they were sent.
 
         FrameError when bytes have arrived on the control connection that belong to no handshake.
         """

@@ -5,9 +5,9 @@ from libc.stdint cimport uint64_t
 
 from ipcfast._native.csrc cimport (
     IPCF_OK, IPCF_RING_SEGMENT_MAX_HANDLES, IPCF_RING_VERSION, ipcf_channel_options, ipcf_error,
-    ipcf_handle, ipcf_handle_close, ipcf_ring_channel, ipcf_ring_channel_init, ipcf_ring_segment,
-    ipcf_ring_segment_adopt, ipcf_ring_segment_close, ipcf_ring_segment_create, ipcf_ring_segment_handle_count,
-    ipcf_ring_segment_handles, ipcf_status, ipcf_stream, ipcf_stream_close,
+    ipcf_handle, ipcf_handle_close, ipcf_ring_channel, ipcf_ring_channel_init, ipcf_ring_channel_use_times,
+    ipcf_ring_segment, ipcf_ring_segment_adopt, ipcf_ring_segment_close, ipcf_ring_segment_create,
+    ipcf_ring_segment_handle_count, ipcf_ring_segment_handles, ipcf_status, ipcf_stream, ipcf_stream_close,
 )
 from ipcfast._native.message_channel cimport MessageChannel, options_of
 from ipcfast._native.status cimport raise_status
@@ -86,7 +86,7 @@ cdef class RingChannel(MessageChannel):
     cdef ipcf_ring_channel ring
 
     def __cinit__(self, StreamChannel control not None, RingSegment segment not None, *, message_limit=67108864,
-                  read_ahead_limit=134217728, spin_us=80):
+                  read_ahead_limit=134217728, spin_us=80, bint times=False):
         cdef ipcf_channel_options options = options_of(message_limit, read_ahead_limit, spin_us)
         cdef ipcf_stream stream
         cdef ipcf_error error
@@ -99,4 +99,6 @@ cdef class RingChannel(MessageChannel):
             ipcf_stream_close(&stream)
             raise_status(status, &error, "shared-memory channel")
         segment.owned = False
+        if times:
+            ipcf_ring_channel_use_times(&self.ring)
         self.register(&self.ring.base)

@@ -88,6 +88,11 @@ class StreamChannel(MessageChannel):
 
         Call it before the channel is shared between threads and before fileno().
         """
+    def use_times(self) -> None:
+        """Let messages tell when they were sent: both ends have agreed on it, in framing "length".
+
+        Call it right after the handshake, before the channel is used.
+        """
     def set_send_framing(self, framing: str) -> None: ...
     @property
     def framing(self) -> str:

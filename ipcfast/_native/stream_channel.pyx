@@ -17,8 +17,8 @@ from ipcfast._native.csrc cimport (
     ipcf_stream_channel_read_handle,
     ipcf_stream_channel_receive_handles, ipcf_stream_channel_release_stream,
     ipcf_stream_channel_send_framing, ipcf_stream_channel_send_handles,
-    ipcf_stream_channel_set_send_framing, ipcf_stream_channel_sniff, ipcf_stream_close, ipcf_stream_connect,
-    ipcf_stream_pair,
+    ipcf_stream_channel_set_send_framing, ipcf_stream_channel_sniff, ipcf_stream_channel_use_times,
+    ipcf_stream_close, ipcf_stream_connect, ipcf_stream_pair,
 )
 from ipcfast._native.frame cimport framing_named
 from ipcfast._native.frame import FRAMINGS as _FRAMINGS
@@ -211,6 +211,9 @@ cdef class StreamChannel(MessageChannel):
         cdef ipcf_status status = ipcf_channel_watch_peer(&self.stream_channel.base, &error)
         if status != IPCF_OK:
             self.fail(status, &error, "watch_peer")
+
+    def use_times(self):
+        ipcf_stream_channel_use_times(&self.stream_channel)
 
     def set_send_framing(self, framing):
         cdef ipcf_error error

@@ -36,6 +36,7 @@ from ipcfast.transports.handshake import (
     RING,
     SILENCE_SECONDS,
     STREAM,
+    TIMES,
     Refused,
     encode_refusal,
 )
@@ -345,7 +346,8 @@ class Acceptor:
         return Opened(connection, is_ring=False, framing=framing, is_tcp=self.address.is_tcp)
 
     def _greet(self, connection: StreamChannel, kind: int, body: bytes) -> Opened:
-        opened = answer_hello(connection, kind, body, self._options, self._offers)
+        features = 0 if self.address.is_tcp else TIMES
+        opened = answer_hello(connection, kind, body, self._options, self._offers, features)
         return replace(opened, is_tcp=self.address.is_tcp)
 
     def _refuse(self, pending: Pending, reason: str) -> None:

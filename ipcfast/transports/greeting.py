@@ -8,7 +8,7 @@ from collections.abc import Collection
 from ipcfast._native.stream_channel import KIND_HELLO, KIND_WELCOME, StreamChannel
 from ipcfast.errors import FrameError, IoError
 from ipcfast.transports.contract import OWN_FRAMING, Opened, Options
-from ipcfast.transports.handshake import RING, STREAM, Refused, decode, encode, welcome
+from ipcfast.transports.handshake import RING, STREAM, TIMES, Refused, decode, encode, welcome
 from ipcfast.transports.ring import LAYOUT_VERSION, make_segment, offer_ring
 
 __all__ = ["answer_hello"]
@@ -20,8 +20,18 @@ def answer_hello(
     body: bytes,
     options: Options,
     offers: Collection[int] = (STREAM, RING),
+    features: int = TIMES,
 ) -> Opened:
     """Answer the first frame of a client and make the transport; takes over ``connection``.
+
+    Args:
+        connection: To the client.
+        kind: Of the frame.
+        body: Of the frame.
+        options: What the acceptor can do.
+        offers: The transports that it offers.
+        features: The feature bits that this connection can have; no TIMES where it can lead to another
+            machine.
 
     Raises:
         Refused: Nothing could be agreed on; the client has not been told yet.
@@ -37,6 +47,7 @@ def answer_hello(
             codec=options.codec,
             layout=LAYOUT_VERSION,
             offers=offers,
+            features=features,
             capacity_limit=options.capacity_limit,
         )
     except FrameError as error:
@@ -50,6 +61,8 @@ def answer_hello(
         raise Refused(f"no descriptors or no memory left for another client: {error}") from error
     if segment is None:
         connection.send_handles(KIND_WELCOME, encode(answer), [], 0.0)
+        if answer.features & TIMES:
+            connection.use_times()
         return Opened(connection, is_ring=False, framing=OWN_FRAMING)
     transport = offer_ring(connection, segment, answer, options, timeout=0.0)
     return Opened(transport, is_ring=True, framing=OWN_FRAMING)

@@ -18,6 +18,7 @@ __all__ = [
     "RING",
     "SILENCE_SECONDS",
     "STREAM",
+    "TIMES",
     "VERSION",
     "Hello",
     "Refused",
@@ -33,6 +34,8 @@ __all__ = [
 VERSION = 1
 STREAM = 1
 RING = 2
+# Feature bit: messages may tell when they were sent.
+TIMES = 1
 # What a person knows them by.
 TRANSPORT_NAMES = {STREAM: "a local socket (local://)", RING: "shared memory (shm://)"}
 
@@ -62,7 +65,7 @@ class Hello:
         to_server: Bytes of the ring from client to server; 0 lets the acceptor choose.
         to_client: Bytes of the ring from server to client.
         layout: Version of the ring's layout, 0 for a stream.
-        features: Bits of what can be done beyond version 1; none are defined.
+        features: Bits of what can be done beyond version 1: TIMES.
         pid: The sender's process as it sees itself.
         version: Of the handshake.
     """
@@ -145,9 +148,10 @@ def welcome(
     codec: str,
     layout: int,
     offers: Collection[int] = (STREAM, RING),
+    features: int = 0,
     capacity_limit: int = CAPACITY_MAX,
 ) -> Hello:
-    """Return the acceptor's answer to a hello, given its own codec, ring layout, transports and largest ring.
+    """Return the acceptor's answer to a hello, given its own codec, ring layout, and whatever else it can do.
 
     Raises:
         Refused: Nothing can be agreed on.
@@ -167,13 +171,14 @@ def welcome(
         offered = " and ".join(TRANSPORT_NAMES[transport] for transport in offers)
         raise Refused(f"{TRANSPORT_NAMES[chosen]} is not offered here, only {offered}")
     if chosen == STREAM:
-        return Hello(STREAM, codec, pid=os.getpid())
+        return Hello(STREAM, codec, features=hello.features & features, pid=os.getpid())
     return Hello(
         RING,
         codec,
         to_server=chosen_capacity(hello.to_server, capacity_limit),
         to_client=chosen_capacity(hello.to_client, capacity_limit),
         layout=layout,
+        features=hello.features & features,
         pid=os.getpid(),
     )
 

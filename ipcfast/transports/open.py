@@ -26,6 +26,7 @@ from ipcfast.transports.handshake import (
     HANDSHAKE_SECONDS,
     RING,
     STREAM,
+    TIMES,
     Hello,
     check_welcome,
     decode,
@@ -79,6 +80,7 @@ class Opening:
             to_server=options.capacity if ring else 0,
             to_client=options.capacity if ring else 0,
             layout=LAYOUT_VERSION if ring else 0,
+            features=0 if address.is_tcp else TIMES,
             pid=os.getpid(),
         )
 
@@ -296,6 +298,8 @@ def adopt(
     if answer.transport == RING:
         return Opened(adopt_ring(connection, answer, handles, options), is_ring=True, framing=OWN_FRAMING)
     connection.watch_peer()
+    if answer.features & TIMES:
+        connection.use_times()
     return Opened(connection, is_ring=False, framing=OWN_FRAMING)
 
 
@@ -312,6 +316,9 @@ def open_pair(kind: str, options: Options) -> tuple[Opened, Opened]:
         return Opened(one, False, options.framing, True), Opened(other, False, options.framing, True)
     if kind == "local":
         one, other = stream_pair(options)
+        if options.framing == OWN_FRAMING:
+            one.use_times()
+            other.use_times()
         return Opened(one, False, options.framing), Opened(other, False, options.framing)
     if kind == "shm":
         if options.framing != OWN_FRAMING:

@@ -11,7 +11,7 @@ from ipcfast._native.ring_channel import HANDLE_COUNT, LAYOUT_VERSION, RingChann
 from ipcfast._native.stream_channel import KIND_WELCOME, StreamChannel
 from ipcfast.errors import FrameError
 from ipcfast.transports.contract import Options
-from ipcfast.transports.handshake import RING, Hello, chosen_capacity, encode
+from ipcfast.transports.handshake import RING, TIMES, Hello, chosen_capacity, encode
 from ipcfast.transports.stream import limits
 
 __all__ = ["LAYOUT_VERSION", "adopt_ring", "close_handles", "make_segment", "offer_ring", "ring_pair"]
@@ -40,7 +40,7 @@ def offer_ring(
     """
     try:
         control.send_handles(KIND_WELCOME, encode(answer), segment.handles, timeout)
-        return RingChannel(control, segment, **limits(options))
+        return RingChannel(control, segment, times=bool(answer.features & TIMES), **limits(options))
     except BaseException:
         segment.close()
         raise
@@ -65,7 +65,7 @@ def adopt_ring(
         )
     segment = RingSegment.adopt(handles, inbound=answer.to_client, outbound=answer.to_server)
     try:
-        return RingChannel(control, segment, **limits(options))
+        return RingChannel(control, segment, times=bool(answer.features & TIMES), **limits(options))
     except BaseException:
         segment.close()
         raise
@@ -75,7 +75,9 @@ def ring_pair(options: Options) -> tuple[RingChannel, RingChannel]:
     """Return both ends of two rings within this process, made the same way as between two."""
     one, other = StreamChannel.pair()
     capacity = chosen_capacity(options.capacity)
-    answer = Hello(RING, options.codec, to_server=capacity, to_client=capacity, layout=LAYOUT_VERSION)
+    answer = Hello(
+        RING, options.codec, to_server=capacity, to_client=capacity, layout=LAYOUT_VERSION, features=TIMES
+    )
     first: RingChannel | None = None
     try:
         first = offer_ring(one, make_segment(answer), answer, options, timeout=0.0)

@@ -92,11 +92,21 @@ def test_the_specification_has_vectors_for_every_framing() -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
 def test_reference_follows_the_specification(vector: reference.Vector) -> None:
-    said = reference.read(vector.framing, vector.input, limit=vector.limit, skip_noise=vector.skip_noise)
+    said = reference.read(
+        vector.framing,
+        vector.input,
+        limit=vector.limit,
+        skip_noise=vector.skip_noise,
+        takes_times=vector.takes_times,
+    )
     assert said == vector.says
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
+# A decoder by itself has agreed on nothing; csrc/tests/test_frame.c runs those that have.
+WITHOUT_TIMES = [vector for vector in VECTORS if not vector.takes_times]
+
+
+@pytest.mark.parametrize("vector", WITHOUT_TIMES, ids=lambda vector: vector.id)
 def test_decoder_follows_the_specification_for_every_split(vector: reference.Vector) -> None:
     data, size = vector.input, len(vector.input)
     splits: list[Iterable[int]] = [(), range(1, size)]

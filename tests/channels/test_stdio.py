@@ -45,6 +45,7 @@ class OverStdio:
     """Both ends over two pipes, and a second process over its standard input and output."""
 
     kind = "stdio"
+    tells_times = False
     close_ends_the_wire = False
     framing = "length"
 

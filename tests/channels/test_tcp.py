@@ -35,6 +35,7 @@ SECRET = b"between the two of us and nobody else"
 
 class TcpContract(ChannelContract):
     kind = "tcp"
+    tells_times = False
     features: ClassVar[frozenset[str]] = FEATURES - {"known peer"}
 
     def place(self, name: str) -> str:

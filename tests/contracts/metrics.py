@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from typing import ClassVar
 
 import pytest
 
@@ -27,8 +29,18 @@ def received(channel: IpcChannel) -> tuple[int, int]:
     return now.messages_received, now.bytes_received
 
 
+# One message of 64: docs/spec/framing.md, Times.
+TIMED = {number for number in range(10_000) if number * 0x9E3779B97F4A7C15 % (1 << 64) < 1 << 58}
+
+
 class Metrics(Channels):
-    """Messages, bytes, errors, waits and the queue, as ``channel.metrics`` tells them (R104-R115)."""
+    """Messages, bytes, errors, waits and the queue, as ``channel.metrics`` tells them (R104-R115).
+
+    Attributes:
+        tells_times: Whether messages tell when they were sent.
+    """
+
+    tells_times: ClassVar[bool] = True
 
     def test_nothing_is_counted_before_it_happens(self, pair: Pair) -> None:
         for channel in pair:
@@ -139,6 +151,82 @@ class Metrics(Channels):
         after = other.metrics.snapshot()
         assert after.waits == before.waits + 1
         assert after.wake_ups > before.wake_ups
+
+    def check_latency(self, channel: IpcChannel, count: int) -> None:
+        """So many messages have come: what is known of how long they took."""
+        now = channel.metrics.snapshot()
+        assert now.messages_received == count
+        if not self.tells_times:
+            assert now.latency_samples == 0
+            for name in ("avg", "p50", "p90", "p99"):
+                assert getattr(now, f"{name}_latency_us") is None
+            return
+        assert now.latency_samples == len(TIMED & set(range(count)))
+        assert now.avg_latency_us is not None
+        assert now.p50_latency_us is not None
+        assert now.p90_latency_us is not None
+        assert now.p99_latency_us is not None
+        assert 0 < now.p50_latency_us <= now.p90_latency_us <= now.p99_latency_us
+        assert now.avg_latency_us < HANG * 1e6
+
+    def test_one_message_of_64_is_timed(self, pair: Pair) -> None:
+        one, other = pair
+        for channel in pair:
+            assert channel.metrics.avg_latency_us is None
+        for _ in range(200):
+            one.send_bytes(b"x")
+            assert other.recv_bytes(HANG) == b"x"
+        bodies = [b"y"] * 300
+        sender = Background(one.send_many, bodies)
+        received = 0
+        while received < len(bodies):
+            received += len(other.recv_many(timeout=HANG))
+        sender.result()
+        self.check_latency(other, 500)
+        assert one.metrics.latency_samples == 0
+
+    def test_latency_is_from_the_send_to_the_receive(self, pair: Pair) -> None:
+        one, other = pair
+        before = time.monotonic_ns()
+        one.send_bytes(b"x")
+        sent = time.monotonic_ns()
+        while time.monotonic_ns() < sent + 5_000_000:
+            pass
+        receives = time.monotonic_ns()
+        other.recv_bytes(HANG)
+        received = time.monotonic_ns()
+        now = other.metrics.snapshot()
+        if self.tells_times:
+            assert now.avg_latency_us is not None
+            assert now.p50_latency_us is not None
+            assert receives - sent <= now.avg_latency_us * 1000 <= received - before
+            assert abs(now.p50_latency_us / now.avg_latency_us - 1) <= 1 / 32
+        else:
+            assert now.avg_latency_us is None
+
+    @needs("processes")
+    def test_latency_between_two_processes(self) -> None:
+        with self.peer("idle", 100) as (channel, process):
+            assert process.line() == "ready"
+            sent = time.monotonic_ns()
+            while time.monotonic_ns() < sent + 20_000_000:
+                pass
+            receives = time.monotonic_ns()
+            for number in range(100):
+                assert channel.recv_bytes(HANG) == number.to_bytes(8, "little")
+            self.check_latency(channel, 100)
+            if self.tells_times:
+                least = (receives - sent) / 1000
+                assert channel.metrics.avg_latency_us > least
+                assert channel.metrics.p50_latency_us > least * 31 / 32
+
+    @needs("processes")
+    def test_both_processes_tell_times(self) -> None:
+        with self.peer("echo") as (channel, _):
+            for number in range(500):
+                channel.send_bytes(number.to_bytes(8, "little"))
+                assert channel.recv_bytes(HANG) == number.to_bytes(8, "little")
+            self.check_latency(channel, 500)
 
     def test_reading_disturbs_nobody(self, pair: Pair) -> None:
         one, other = pair

@@ -12,6 +12,7 @@ BLOCK_MAX = 8192
 NOISE_PIECE_MAX = 8192
 FRAMINGS = ("length", "u32be", "lines", "content-length")
 KINDS = (0, 1, 2, 0xF0, 0xF1, 0xF2, 0xF3)
+TIMED_KINDS = (0, 1, 2)
 GOODBYE = 0xF0
 
 
@@ -103,14 +104,15 @@ class _Input:
         return Body(self.data[self.at - size : self.at], kind)
 
 
-def _read_length(source: _Input, limit: int, _skip_noise: bool) -> Event:
+def _read_length(source: _Input, limit: int, takes_times: bool) -> Event:
     source.take_due("magic", 0xF1)
     source.take_due("magic", 0x9C)
     source.take_due("version", 1)
     if source.peek() not in KINDS:
         raise _BadByte("kind", 0, source.peek())
     kind = source.take()
-    source.take_due("flags", 0)
+    is_timed = takes_times and kind in TIMED_KINDS and source.peek() == 1
+    source.take_due("flags", int(is_timed))
     source.take_due("reserved", 0)
     source.take(), source.take()  # the CPU
     length = int.from_bytes(bytes(source.take() for _ in range(8)), "little")
@@ -118,6 +120,9 @@ def _read_length(source: _Input, limit: int, _skip_noise: bool) -> Event:
         raise _BadByte("length", 2**63 - 1, length)
     if kind == GOODBYE and length != 0:
         raise _BadByte("goodbye length", 0, length)
+    if is_timed:
+        for _ in range(8):
+            source.take()
     return source.take_body(length, limit, kind)
 
 
@@ -241,9 +246,11 @@ def _read_content_length(source: _Input, limit: int, skip_noise: bool) -> Iterat
     yield source.take_body(_read_block(source), limit)
 
 
-def _read_one(framing: str, source: _Input, limit: int, skip_noise: bool) -> Iterator[Event]:
+def _read_one(
+    framing: str, source: _Input, limit: int, skip_noise: bool, takes_times: bool
+) -> Iterator[Event]:
     if framing == "length":
-        yield _read_length(source, limit, skip_noise)
+        yield _read_length(source, limit, takes_times)
     elif framing == "u32be":
         yield _read_u32be(source, limit, skip_noise)
     elif framing == "lines":
@@ -262,7 +269,9 @@ def _sniff(first: int) -> str:
     raise _BadByte("first byte", 0, first)
 
 
-def read(framing: str, data: bytes, *, limit: int, skip_noise: bool = False) -> list[Event]:
+def read(
+    framing: str, data: bytes, *, limit: int, skip_noise: bool = False, takes_times: bool = False
+) -> list[Event]:
     """Read all of `data` as one stream in `framing` (or "sniff"), and tell what happens in it."""
     events: list[Event] = []
     source = _Input(data)
@@ -272,7 +281,7 @@ def read(framing: str, data: bytes, *, limit: int, skip_noise: bool = False) -> 
             events.append(Is(framing))
         while source.at < len(data):
             source.frame_start = source.at
-            for event in _read_one(framing, source, limit, skip_noise):
+            for event in _read_one(framing, source, limit, skip_noise, takes_times):
                 events.append(event)
     except _BadByte as bad:
         events.append(bad.event)
@@ -304,6 +313,7 @@ class Vector(NamedTuple):
     id: str
     framing: str
     skip_noise: bool
+    takes_times: bool
     limit: int
     input: bytes
     says: list[Event]
@@ -341,7 +351,8 @@ def vectors(specification: Path) -> list[Vector]:
         if len(cells) != 5 or cells[0] in ("id", "---"):
             continue
         name, framing, limit, text, says = cells
-        kind, _, noise = framing.partition("+")
+        kind, _, mark = framing.partition("+")
         events = [_event_of(token) for token in re.findall("`([^`]*)`", says)]
-        rows.append(Vector(name, kind, noise == "noise", int(limit), _unescape(text.strip("`")), events))
+        data = _unescape(text.strip("`"))
+        rows.append(Vector(name, kind, mark == "noise", mark == "times", int(limit), data, events))
     return rows

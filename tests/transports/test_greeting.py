@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ipcfast._native.stream_channel import KIND_HELLO, KIND_MESSAGE, KIND_WELCOME, StreamChannel
 from ipcfast.errors import Disconnected
 from ipcfast.transports.contract import Options
 from ipcfast.transports.greeting import answer_hello
-from ipcfast.transports.handshake import RING, STREAM, Hello, Refused, decode, encode
+from ipcfast.transports.handshake import RING, STREAM, TIMES, Hello, Refused, decode, encode
+from ipcfast.transports.open import adopt
 from ipcfast.transports.ring import LAYOUT_VERSION, adopt_ring
+from tests.peers import HANG
 
 
 @pytest.fixture
@@ -41,6 +45,32 @@ def test_a_ring_comes_with_the_answer(ends: tuple[StreamChannel, StreamChannel])
     other.send_bytes(b"through the ring")
     assert opened.transport.recv_bytes(1.0) == b"through the ring"
     other.close()
+    opened.transport.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered", "agreed"), [(TIMES, TIMES, TIMES), (TIMES, 0, 0), (0, TIMES, 0)]
+)
+@pytest.mark.parametrize("transport", [STREAM, RING])
+def test_times_are_told_where_both_sides_want_them(
+    ends: tuple[StreamChannel, StreamChannel], transport: int, asked: int, offered: int, agreed: int
+) -> None:
+    ours, theirs = ends
+    hello = Hello(transport, "json", features=asked)
+    if transport == RING:
+        hello = replace(hello, to_server=4096, to_client=4096, layout=LAYOUT_VERSION)
+    opened = answer_hello(ours, KIND_HELLO, encode(hello), Options(), features=offered)
+    # The acceptor may send at once, before the client has seen the welcome.
+    opened.transport.send_bytes(b"early")
+    kind, body, handles = theirs.receive_handles(0.0)
+    client = adopt(theirs, hello, kind, body, handles, Options()).transport
+    client.send_bytes(b"x")
+    assert client.recv_bytes(HANG) == b"early"
+    assert opened.transport.recv_bytes(HANG) == b"x"
+    for end in (client, opened.transport):
+        assert end.metrics()["timed"] == agreed
+        assert end.metrics()["errors"] == 0
+    client.close()
     opened.transport.close()
 
 

@@ -14,6 +14,7 @@ from ipcfast.errors import FrameError
 from ipcfast.transports.handshake import (
     RING,
     STREAM,
+    TIMES,
     Hello,
     Refused,
     check_welcome,
@@ -177,8 +178,19 @@ def test_a_ring_of_another_layout_becomes_a_stream() -> None:
     check_welcome(answer, HELLO)
 
 
-def test_features_that_nobody_here_knows_are_not_agreed_on() -> None:
-    assert welcome(replace(HELLO, features=U32), codec="json", layout=3).features == 0
+@pytest.mark.parametrize("hello", [HELLO, Hello(STREAM, "json")])
+def test_features_are_agreed_on_by_both_sides(hello: Hello) -> None:
+    for asked, offered, agreed in (
+        (U32, 0, 0),
+        (U32, TIMES, TIMES),
+        (0, TIMES, 0),
+        (TIMES, 0, 0),
+        (2, TIMES, 0),
+    ):
+        asking = replace(hello, features=asked)
+        answer = welcome(asking, codec="json", layout=3, features=offered)
+        assert answer.features == agreed
+        check_welcome(answer, asking)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ipcfast.errors import AddressNotFound, ChannelClosed, ChannelTimeout, Conne
 from ipcfast.transports.acceptor import Acceptor
 from ipcfast.transports.address import parse_address
 from ipcfast.transports.contract import Options
-from ipcfast.transports.handshake import RING, STREAM, Hello, decode, encode
+from ipcfast.transports.handshake import RING, STREAM, TIMES, Hello, decode, encode
 from ipcfast.transports.open import Opening, open_connection, open_pair
 from ipcfast.transports.ring import LAYOUT_VERSION, make_segment
 from tests.peers import HANG, Background, open_descriptors
@@ -74,7 +74,7 @@ def test_the_hello_is_the_one_of_the_specification(server: socket.socket) -> Non
     open_connection(LOCAL, OWN, HANG).transport.close()
     hello = said.result()
     assert hello == frame(0xF1, hello[16:])[:6] + hello[6:8] + frame(0xF1, hello[16:])[8:]
-    assert decode(hello[16:]) == Hello(STREAM, "json", pid=os.getpid())
+    assert decode(hello[16:]) == Hello(STREAM, "json", features=TIMES, pid=os.getpid())
 
 
 def test_a_ring_is_asked_for_with_capacities(server: socket.socket) -> None:
@@ -82,7 +82,13 @@ def test_a_ring_is_asked_for_with_capacities(server: socket.socket) -> None:
     with pytest.raises(ConnectError, match="refused the connection: no"):
         open_connection(SHM, Options(capacity=5000, codec="raw"), HANG)
     assert decode(said.result()[16:]) == Hello(
-        RING, "raw", to_server=5000, to_client=5000, layout=LAYOUT_VERSION, pid=os.getpid()
+        RING,
+        "raw",
+        to_server=5000,
+        to_client=5000,
+        layout=LAYOUT_VERSION,
+        features=TIMES,
+        pid=os.getpid(),
     )
 
 
