@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 
@@ -99,11 +100,15 @@ def test_the_descriptor_is_not_inherited_any_further() -> None:
     other.set_inheritable(True)
     descriptor = other.detach()
     with one:
+        greeting = Greeting(Place(f"fd:{descriptor}", {}), Options())
         with pytest.raises(ChannelTimeout):
-            Greeting(Place(f"fd:{descriptor}", {}), Options()).advance(0.0)
+            greeting.advance(0.0)
+        assert not os.get_inheritable(descriptor)
         assert one.recv(1)  # the hello
         one.setblocking(False)
-        while one.recv(1000):  # the end: it was closed when nobody answered
+        del greeting
+        gc.collect()  # the error that was raised in there may know it still
+        while one.recv(1000):  # the end: nobody waits for the answer any more
             pass
     one, other = socket.socketpair()
     other.set_inheritable(True)
